@@ -1,0 +1,3 @@
+module restante
+
+go 1.26
