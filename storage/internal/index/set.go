@@ -1,0 +1,200 @@
+package index
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"restante/storage/internal/pack"
+)
+
+const (
+	tableSuffix = ".table"
+	// mostTables is how many tables a Set has before it merges some: each
+	// costs a lookup one read.
+	mostTables = 8
+)
+
+// A Set is the local index of one vault: tables in a directory of its own,
+// which is a cache and may be deleted when no Set has it open. Processes may
+// share the directory; each adds what it misses.
+type Set struct {
+	dir string
+
+	mu     sync.RWMutex // guards what follows
+	tables []*table
+	packs  map[ulid.ULID]bool // covered by a table
+}
+
+// OpenSet opens the tables in dir, making the directory if need be. Tables
+// that are damaged are removed; the packs in them are then not covered.
+func OpenSet(dir string) (*Set, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Set{dir: dir, packs: map[ulid.ULID]bool{}}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if !strings.HasSuffix(e.Name(), tableSuffix) {
+			removeOld(path) // left by a process that died while it wrote
+			continue
+		}
+		t, err := openTable(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // another process merged it away
+		}
+		if err != nil {
+			os.Remove(path)
+			continue
+		}
+		s.add(t)
+	}
+	return s, nil
+}
+
+func removeOld(path string) {
+	if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
+		os.Remove(path)
+	}
+}
+
+func (s *Set) add(t *table) {
+	s.tables = append(s.tables, t)
+	for _, p := range t.packs {
+		s.packs[p.ID] = true
+	}
+}
+
+// Close lets go of the files.
+func (s *Set) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, t := range s.tables {
+		errs = append(errs, t.close())
+	}
+	s.tables = nil
+	return errors.Join(errs...)
+}
+
+// Covers says whether the blobs of a pack are in the Set.
+func (s *Set) Covers(id ulid.ULID) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.packs[id]
+}
+
+// Add puts packs with their directories into the Set, and merges tables where
+// there are many, leaving out packs that keep refuses.
+func (s *Set) Add(packs []Pack, keep func(ulid.ULID) bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	packs = slices.DeleteFunc(slices.Clone(packs), func(p Pack) bool { return s.packs[p.ID] })
+	if len(packs) == 0 {
+		return nil
+	}
+	t, err := tableOf(s.dir, packs)
+	if err != nil {
+		return fmt.Errorf("write index table: %w", err)
+	}
+	s.add(t)
+	if len(s.tables) <= mostTables {
+		return nil
+	}
+	return s.merge(keep)
+}
+
+// merge makes one table of the small ones: those that together are no larger
+// than the next larger one stay few, and each record is written a logarithmic
+// number of times. The caller holds mu.
+func (s *Set) merge(keep func(ulid.ULID) bool) error {
+	slices.SortFunc(s.tables, func(a, b *table) int { return a.records - b.records })
+	n, sum := 1, s.tables[0].records
+	for n < len(s.tables) && (s.tables[n].records <= 2*sum || n < mostTables/2) {
+		sum += s.tables[n].records
+		n++
+	}
+	merged, err := mergeTables(s.dir, s.tables[:n], keep)
+	if err != nil {
+		return fmt.Errorf("merge index tables: %w", err)
+	}
+	old := slices.Clone(s.tables[:n])
+	s.tables = append(slices.Clone(s.tables[n:]), merged)
+	for _, t := range old {
+		t.close()
+		os.Remove(t.path) // whoever else has it open keeps reading it
+	}
+	s.recount()
+	return nil
+}
+
+// ErrDamaged says that a table could not be read and was dropped: its packs
+// are no longer covered and must be added again.
+var ErrDamaged = errTable
+
+// Lookup finds a blob in a pack that live accepts.
+func (s *Set) Lookup(id pack.ID, live func(ulid.ULID) bool) (where Location, found bool, err error) {
+	s.mu.RLock()
+	for i := len(s.tables) - 1; i >= 0 && !found; i-- {
+		err = s.tables[i].lookup(id, func(l Location) bool {
+			if live(l.Pack) {
+				where, found = l, true
+			}
+			return found
+		})
+		if err != nil {
+			t := s.tables[i]
+			s.mu.RUnlock()
+			s.drop(t)
+			return Location{}, false, err
+		}
+	}
+	s.mu.RUnlock()
+	return where, found, nil
+}
+
+// drop gives up a damaged table.
+func (s *Set) drop(t *table) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.Index(s.tables, t)
+	if i < 0 {
+		return
+	}
+	s.tables = slices.Delete(s.tables, i, i+1)
+	t.close()
+	os.Remove(t.path)
+	s.recount()
+}
+
+// recount derives packs from tables. The caller holds mu.
+func (s *Set) recount() {
+	clear(s.packs)
+	for _, t := range s.tables {
+		for _, p := range t.packs {
+			s.packs[p.ID] = true
+		}
+	}
+}
+
+// Blobs counts the records; a blob in two packs counts twice.
+func (s *Set) Blobs() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	n := 0
+	for _, t := range s.tables {
+		n += t.records
+	}
+	return n
+}

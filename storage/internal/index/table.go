@@ -1,0 +1,408 @@
+package index
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+
+	"github.com/oklog/ulid/v2"
+
+	"restante/storage/internal/pack"
+)
+
+// A table is a file of records sorted by blob id, in blocks with a checksum
+// each, and behind them what the records refer to: segments and packs. It is
+// written once. Lookup reads one block, mostly.
+//
+//	blocks:   4096 octets: up to 145 records | zeros | number (2) | CRC-32C (4)
+//	tail:     firsts: first 8 octets of each block's first id
+//	          packs: id (16) size (8) each
+//	          segments: pack (4) class (1) offset (4) box (4) raw (4) each
+//	footer:   magic (8) blocks, packs, segments, records (8 each), CRC-32C of tail and footer (4)
+//
+// A record is id (16) segment (4) offset in it (4) length (4).
+const (
+	recordSize  = 16 + 4 + 4 + 4
+	blockSize   = 4096
+	perBlock    = (blockSize - 6) / recordSize
+	packSize    = 16 + 8
+	segmentSize = 4 + 1 + 4 + 4 + 4
+	tableMagic  = "rsttab01"
+	footerSize  = 8 + 4*8 + 4
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// errTable says that a table is no use; it is a cache, so it is made again.
+var errTable = errors.New("index table is damaged")
+
+// A Location is where a blob stands.
+type Location struct {
+	Pack     ulid.ULID
+	PackSize int64 // octets
+	Class    pack.Class
+	// Offset and Box say where in the pack the segment's box is, Raw how long
+	// the segment is when opened, all in octets.
+	Offset   int64
+	Box, Raw int
+	// Start and Length say where in the opened segment the blob is.
+	Start, Length int
+}
+
+type segmentRef struct {
+	pack     uint32
+	class    pack.Class
+	offset   uint32
+	box, raw uint32
+}
+
+type record struct {
+	id             pack.ID
+	segment        uint32
+	offset, length uint32
+}
+
+type table struct {
+	path     string
+	file     *os.File
+	firsts   []uint64 // first eight octets of each block's first id
+	packs    []Pack   // without directories
+	segments []segmentRef
+	records  int
+}
+
+// openTable opens a table and proves all of it but the blocks, which are
+// proven when they are read.
+func openTable(path string) (_ *table, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+		}
+	}()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() < footerSize {
+		return nil, errTable
+	}
+	footer := make([]byte, footerSize)
+	if _, err := f.ReadAt(footer, info.Size()-footerSize); err != nil {
+		return nil, err
+	}
+	var n [4]uint64 // blocks, packs, segments, records
+	for i := range n {
+		if n[i] = binary.LittleEndian.Uint64(footer[8+8*i:]); n[i] > 1<<40 {
+			return nil, errTable
+		}
+	}
+	tail := n[0]*8 + n[1]*packSize + n[2]*segmentSize
+	if string(footer[:8]) != tableMagic || n[0]*blockSize+tail+footerSize != uint64(info.Size()) {
+		return nil, errTable
+	}
+	b := make([]byte, tail)
+	if _, err := f.ReadAt(b, int64(n[0]*blockSize)); err != nil {
+		return nil, err
+	}
+	sum := crc32.Update(crc32.Checksum(b, castagnoli), castagnoli, footer[:footerSize-4])
+	if sum != binary.LittleEndian.Uint32(footer[footerSize-4:]) {
+		return nil, errTable
+	}
+
+	t := &table{path: path, file: f, records: int(n[3]),
+		firsts: make([]uint64, n[0]), packs: make([]Pack, n[1]), segments: make([]segmentRef, n[2])}
+	for i := range t.firsts {
+		t.firsts[i], b = binary.BigEndian.Uint64(b), b[8:]
+	}
+	for i := range t.packs {
+		copy(t.packs[i].ID[:], b)
+		t.packs[i].Size, b = int64(binary.LittleEndian.Uint64(b[16:])), b[packSize:]
+	}
+	for i := range t.segments {
+		t.segments[i] = segmentRef{
+			pack: binary.LittleEndian.Uint32(b), class: pack.Class(b[4]), offset: binary.LittleEndian.Uint32(b[5:]),
+			box: binary.LittleEndian.Uint32(b[9:]), raw: binary.LittleEndian.Uint32(b[13:]),
+		}
+		if b = b[segmentSize:]; int(t.segments[i].pack) >= len(t.packs) {
+			return nil, errTable
+		}
+	}
+	return t, nil
+}
+
+func (t *table) close() error { return t.file.Close() }
+
+// block reads block i and returns its records' octets.
+func (t *table) block(i int, buf *[blockSize]byte) ([]byte, error) {
+	if _, err := t.file.ReadAt(buf[:], int64(i)*blockSize); err != nil {
+		return nil, fmt.Errorf("%w: %w", errTable, err)
+	}
+	n := int(binary.LittleEndian.Uint16(buf[blockSize-6:]))
+	if n > perBlock || crc32.Checksum(buf[:blockSize-4], castagnoli) != binary.LittleEndian.Uint32(buf[blockSize-4:]) {
+		return nil, errTable
+	}
+	return buf[:n*recordSize], nil
+}
+
+func (t *table) parse(b []byte) (r record, err error) {
+	copy(r.id[:], b)
+	r.segment = binary.LittleEndian.Uint32(b[16:])
+	r.offset = binary.LittleEndian.Uint32(b[20:])
+	r.length = binary.LittleEndian.Uint32(b[24:])
+	if int(r.segment) >= len(t.segments) {
+		return r, errTable
+	}
+	return r, nil
+}
+
+func (t *table) location(r record) Location {
+	s := &t.segments[r.segment]
+	p := &t.packs[s.pack]
+	return Location{Pack: p.ID, PackSize: p.Size, Class: s.class, Offset: int64(s.offset), Box: int(s.box), Raw: int(s.raw),
+		Start: int(r.offset), Length: int(r.length)}
+}
+
+// lookup calls found for each record of the blob until it returns true.
+func (t *table) lookup(id pack.ID, found func(Location) bool) error {
+	first := binary.BigEndian.Uint64(id[:])
+	// The last block that begins below the id may hold it, as may those that
+	// begin with the same octets.
+	i := max(0, sort.Search(len(t.firsts), func(i int) bool { return t.firsts[i] >= first })-1)
+	var buf [blockSize]byte
+	for ; i < len(t.firsts) && t.firsts[i] <= first; i++ {
+		b, err := t.block(i, &buf)
+		if err != nil {
+			return err
+		}
+		n := len(b) / recordSize
+		j := sort.Search(n, func(j int) bool { return bytes.Compare(b[j*recordSize:][:16], id[:]) >= 0 })
+		for ; j < n && pack.ID(b[j*recordSize:][:16]) == id; j++ {
+			r, err := t.parse(b[j*recordSize:])
+			if err != nil {
+				return err
+			}
+			if found(t.location(r)) {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// all goes through the records in order.
+func (t *table) all() iter.Seq2[record, error] {
+	return func(yield func(record, error) bool) {
+		var buf [blockSize]byte
+		for i := range t.firsts {
+			b, err := t.block(i, &buf)
+			for ; err == nil && len(b) > 0; b = b[recordSize:] {
+				var r record
+				if r, err = t.parse(b); err == nil && !yield(r, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(record{}, err)
+				return
+			}
+		}
+	}
+}
+
+// writeTable writes a table of what the records refer to in packs and
+// segments. Records come sorted by id.
+func writeTable(dir string, packs []Pack, segments []segmentRef, records iter.Seq2[record, error]) (_ *table, err error) {
+	f, err := os.CreateTemp(dir, "new-*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		f.Close()
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	w := bufio.NewWriterSize(f, 1<<20)
+	var block [blockSize]byte
+	var firsts []byte
+	inBlock, total := 0, 0
+	flush := func() {
+		clear(block[inBlock*recordSize : blockSize-6])
+		binary.LittleEndian.PutUint16(block[blockSize-6:], uint16(inBlock))
+		binary.LittleEndian.PutUint32(block[blockSize-4:], crc32.Checksum(block[:blockSize-4], castagnoli))
+		w.Write(block[:]) // a bufio.Writer keeps its error until Flush
+		firsts = append(firsts, block[:8]...)
+		inBlock = 0
+	}
+	for r, err := range records {
+		if err != nil {
+			return nil, err
+		}
+		b := block[inBlock*recordSize:]
+		copy(b, r.id[:])
+		binary.LittleEndian.PutUint32(b[16:], r.segment)
+		binary.LittleEndian.PutUint32(b[20:], r.offset)
+		binary.LittleEndian.PutUint32(b[24:], r.length)
+		total++
+		if inBlock++; inBlock == perBlock {
+			flush()
+		}
+	}
+	if inBlock > 0 {
+		flush()
+	}
+	tail := firsts
+	for _, p := range packs {
+		tail = append(tail, p.ID[:]...)
+		tail = binary.LittleEndian.AppendUint64(tail, uint64(p.Size))
+	}
+	for _, s := range segments {
+		tail = binary.LittleEndian.AppendUint32(tail, s.pack)
+		tail = append(tail, byte(s.class))
+		tail = binary.LittleEndian.AppendUint32(tail, s.offset)
+		tail = binary.LittleEndian.AppendUint32(tail, s.box)
+		tail = binary.LittleEndian.AppendUint32(tail, s.raw)
+	}
+	blocks := len(firsts) / 8
+	tail = append(tail, tableMagic...)
+	for _, n := range []int{blocks, len(packs), len(segments), total} {
+		tail = binary.LittleEndian.AppendUint64(tail, uint64(n))
+	}
+	tail = binary.LittleEndian.AppendUint32(tail, crc32.Checksum(tail, castagnoli))
+	w.Write(tail)
+	if err := w.Flush(); err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, rand.Text()+tableSuffix)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return nil, err
+	}
+	return openTable(path)
+}
+
+// tableOf writes a table of packs with their directories.
+func tableOf(dir string, packs []Pack) (*table, error) {
+	var segments []segmentRef
+	var records []record
+	for i, p := range packs {
+		for _, s := range p.Directory {
+			at := uint32(0)
+			for j, id := range s.IDs {
+				records = append(records, record{id: id, segment: uint32(len(segments)), offset: at, length: s.Lengths[j]})
+				at += s.Lengths[j]
+			}
+			segments = append(segments, segmentRef{pack: uint32(i), class: s.Class, offset: uint32(s.Offset), box: uint32(s.Box), raw: uint32(s.Raw)})
+		}
+	}
+	slices.SortFunc(records, func(a, b record) int {
+		return cmp.Or(bytes.Compare(a.id[:], b.id[:]), cmp.Compare(a.segment, b.segment), cmp.Compare(a.offset, b.offset))
+	})
+	return writeTable(dir, packs, segments, func(yield func(record, error) bool) {
+		for _, r := range records {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	})
+}
+
+// mergeTables writes one table of what several hold, without the packs that
+// keep refuses.
+func mergeTables(dir string, tables []*table, keep func(ulid.ULID) bool) (*table, error) {
+	var packs []Pack
+	var segments []segmentRef
+	packAt := map[ulid.ULID]uint32{}
+	const dropped = ^uint32(0)
+	renumber := make([][]uint32, len(tables)) // table, its segment → segment in the new one
+	for i, t := range tables {
+		numbers := make([]uint32, len(t.packs))
+		for j, p := range t.packs {
+			if _, double := packAt[p.ID]; double || !keep(p.ID) {
+				numbers[j] = dropped
+				continue
+			}
+			numbers[j] = uint32(len(packs))
+			packAt[p.ID] = numbers[j]
+			packs = append(packs, p)
+		}
+		renumber[i] = make([]uint32, len(t.segments))
+		for j, s := range t.segments {
+			if s.pack = numbers[s.pack]; s.pack == dropped {
+				renumber[i][j] = dropped
+				continue
+			}
+			renumber[i][j] = uint32(len(segments))
+			segments = append(segments, s)
+		}
+	}
+	return writeTable(dir, packs, segments, func(yield func(record, error) bool) {
+		type head struct {
+			record
+			from int
+			next func() (record, error, bool)
+		}
+		var heads []*head
+		advance := func(h *head) (more bool, err error) {
+			for {
+				r, err, ok := h.next()
+				if err != nil || !ok {
+					return false, err
+				}
+				if r.segment = renumber[h.from][r.segment]; r.segment != dropped {
+					h.record = r
+					return true, nil
+				}
+			}
+		}
+		for i, t := range tables {
+			next, stop := iter.Pull2(t.all())
+			defer stop()
+			h := &head{from: i, next: next}
+			more, err := advance(h)
+			if err != nil {
+				yield(record{}, err)
+				return
+			}
+			if more {
+				heads = append(heads, h)
+			}
+		}
+		for len(heads) > 0 {
+			least := 0
+			for i, h := range heads[1:] {
+				if bytes.Compare(h.id[:], heads[least].id[:]) < 0 {
+					least = i + 1
+				}
+			}
+			h := heads[least]
+			if !yield(h.record, nil) {
+				return
+			}
+			more, err := advance(h)
+			if err != nil {
+				yield(record{}, err)
+				return
+			}
+			if !more {
+				heads = slices.Delete(heads, least, least+1)
+			}
+		}
+	})
+}
