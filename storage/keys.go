@@ -1,0 +1,281 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"filippo.io/age"
+
+	"restante/storage/internal/seal"
+	"restante/storage/ledger"
+	"restante/storage/objects"
+)
+
+const keysPrefix = "keys/"
+
+// Unlock is what a repository is opened with: a passphrase or age identities,
+// or both.
+type Unlock struct {
+	// Passphrase is asked for when a slot needs it; nil: there is none.
+	Passphrase func() (string, error)
+	// Identities open slots for recipients.
+	Identities []age.Identity
+}
+
+// Passphrase is an Unlock with this passphrase.
+func Passphrase(p string) Unlock {
+	return Unlock{Passphrase: func() (string, error) { return p, nil }}
+}
+
+// A Lock is what a new key slot is for: a passphrase or an age recipient.
+type Lock struct {
+	Passphrase string
+	// Recipient is an X25519 ("age1…") or post-quantum hybrid ("age1pq1…")
+	// recipient.
+	Recipient string
+	// Label is what the slot is called.
+	Label string
+	// WorkFactor is the binary logarithm of scrypt's cost; 0 for age's own
+	// choice, about a second.
+	WorkFactor int
+}
+
+// How a slot is opened.
+const (
+	HowPassphrase = "passphrase"
+	HowX25519     = "x25519"
+	HowHybrid     = "hybrid"
+)
+
+func (l *Lock) recipient() (r age.Recipient, how string, err error) {
+	switch {
+	case l.Passphrase != "" && l.Recipient != "":
+		return nil, "", errors.New("a key slot has a passphrase or a recipient, not both")
+	case l.Passphrase != "":
+		s, err := age.NewScryptRecipient(l.Passphrase)
+		if err != nil {
+			return nil, "", err
+		}
+		if l.WorkFactor > 0 {
+			s.SetWorkFactor(l.WorkFactor)
+		}
+		return s, HowPassphrase, nil
+	case strings.HasPrefix(l.Recipient, "age1pq1"):
+		r, err = age.ParseHybridRecipient(l.Recipient)
+		return r, HowHybrid, err
+	case l.Recipient != "":
+		r, err = age.ParseX25519Recipient(l.Recipient)
+		return r, HowX25519, err
+	}
+	return nil, "", errors.New("the passphrase is empty")
+}
+
+// slotPlain is what a slot's age file holds. FORMAT.md section 3.
+type slotPlain struct {
+	Restante   string `json:"restante"` // "key"
+	Repository string `json:"repository"`
+	Key        string `json:"key"`
+}
+
+// makeSlot wraps the repository key, puts the age file into the store and
+// returns it, too.
+func (r *Repository) makeSlot(ctx context.Context, l Lock) (k ledger.Key, file []byte, err error) {
+	recipient, how, err := l.recipient()
+	if err != nil {
+		return k, nil, err
+	}
+	plain, err := json.Marshal(slotPlain{"key", r.config.ID, base64.StdEncoding.EncodeToString(r.key[:])})
+	if err != nil {
+		return k, nil, err
+	}
+	var buf bytes.Buffer
+	w, err := age.Encrypt(&buf, recipient)
+	if err != nil {
+		return k, nil, fmt.Errorf("wrap the repository key: %w", err)
+	}
+	w.Write(plain)
+	if err := w.Close(); err != nil {
+		return k, nil, fmt.Errorf("wrap the repository key: %w", err)
+	}
+	k = ledger.Key{ID: NewID(), Label: l.Label, How: how, Recipient: l.Recipient}
+	name := keysPrefix + k.ID.String()
+	if err := r.store.Put(ctx, name, buf.Bytes()); err != nil {
+		return k, nil, fmt.Errorf("write the key slot: %w", err)
+	}
+	// What wraps the key must be there before anything is sealed with it.
+	if back, err := r.store.Get(ctx, name, 0, -1); err != nil || !bytes.Equal(back, buf.Bytes()) {
+		return k, nil, errors.Join(fmt.Errorf("the store does not give the key slot back as it was written: %w", ErrDamaged), err)
+	}
+	return k, buf.Bytes(), nil
+}
+
+// unlock finds a slot that opens and takes the repository key out of it.
+func (r *Repository) unlock(ctx context.Context, u Unlock) error {
+	identities, err := u.identities()
+	if err != nil {
+		return err
+	}
+	// The slot that opened last time is most likely the right one.
+	if name, err := r.cache.get("slot"); err == nil {
+		if b, err := r.cache.get(keysPrefix + string(name)); err == nil && r.trySlot(string(name), b, identities) == nil {
+			return nil
+		}
+	}
+	var names []string
+	for info, err := range r.store.List(ctx, keysPrefix, "") {
+		if err != nil {
+			return fmt.Errorf("list key slots: %w", err)
+		}
+		names = append(names, strings.TrimPrefix(info.Name, keysPrefix))
+	}
+	tried := 0
+	var damaged error
+	for _, name := range names {
+		b, err := r.store.Get(ctx, keysPrefix+name, 0, -1)
+		if errors.Is(err, objects.ErrNotFound) {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			return fmt.Errorf("read key slot %s: %w", name, err)
+		}
+		tried++
+		switch err := r.trySlot(name, b, identities); {
+		case err == nil:
+			r.cacheSlot(name, b)
+			return nil
+		case !errors.Is(err, ErrWrongKey):
+			damaged = fmt.Errorf("key slot %s: %w", name, err)
+		}
+	}
+	if damaged != nil {
+		return damaged
+	}
+	if tried == 0 {
+		return fmt.Errorf("there is no key slot at all: %w", ErrMissing)
+	}
+	return ErrWrongKey
+}
+
+// cacheSlot keeps a copy of the slot that opens the repository.
+func (r *Repository) cacheSlot(name string, file []byte) {
+	r.cache.put(keysPrefix+name, file)
+	r.cache.put("slot", []byte(name))
+}
+
+// identities asks for the passphrase at most once.
+func (u *Unlock) identities() ([]age.Identity, error) {
+	list := slices.Clone(u.Identities)
+	if u.Passphrase != nil {
+		p, err := u.Passphrase()
+		if err != nil {
+			return nil, err
+		}
+		if p == "" {
+			return nil, fmt.Errorf("the passphrase is empty: %w", ErrWrongKey)
+		}
+		s, err := age.NewScryptIdentity(p)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("neither a passphrase nor an identity was given: %w", ErrWrongKey)
+	}
+	return list, nil
+}
+
+func (r *Repository) trySlot(name string, file []byte, identities []age.Identity) error {
+	in, err := age.Decrypt(bytes.NewReader(file), identities...)
+	if _, none := errors.AsType[*age.NoIdentityMatchError](err); none {
+		return ErrWrongKey
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	b, err := io.ReadAll(io.LimitReader(in, 4<<10))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	var p slotPlain
+	if err := json.Unmarshal(b, &p); err != nil || p.Restante != "key" {
+		return ErrDamaged
+	}
+	key, err := base64.StdEncoding.DecodeString(p.Key)
+	id, errID := hex.DecodeString(name)
+	if err != nil || errID != nil || len(key) != len(r.key) || len(id) != len(r.slot) {
+		return ErrDamaged
+	}
+	if p.Repository != r.config.ID {
+		return fmt.Errorf("it is of another repository: %w", ErrDamaged)
+	}
+	r.key, r.slot = seal.Key(key), ID(id)
+	return nil
+}
+
+// Keys lists the key slots that are not removed; used is the one that opened
+// the repository.
+func (r *Repository) Keys() (slots []ledger.Key, used ID) {
+	r.ledger.View(func(s *ledger.State) {
+		for _, k := range s.Keys {
+			if !k.Removed {
+				slots = append(slots, k)
+			}
+		}
+	})
+	slices.SortFunc(slots, func(a, b ledger.Key) int {
+		if a.Added != b.Added {
+			return int(a.Added - b.Added)
+		}
+		return bytes.Compare(a.ID[:], b.ID[:])
+	})
+	return slots, r.slot
+}
+
+// AddKey adds a key slot.
+func (r *Repository) AddKey(ctx context.Context, l Lock) (ledger.Key, error) {
+	k, _, err := r.makeSlot(ctx, l)
+	if err != nil {
+		return k, err
+	}
+	return k, r.ledger.Append(ctx, func(*ledger.State) (ledger.Body, error) { return &k, nil })
+}
+
+// RemoveKey removes the key slot whose id begins with prefix. The last one,
+// and the one that opened the repository, stay.
+func (r *Repository) RemoveKey(ctx context.Context, prefix string) (ledger.Key, error) {
+	var k ledger.Key
+	err := r.ledger.Append(ctx, func(s *ledger.State) (ledger.Body, error) {
+		found := 0
+		for _, c := range s.Keys {
+			if !c.Removed && prefix != "" && strings.HasPrefix(c.ID.String(), prefix) {
+				k, found = c, found+1
+			}
+		}
+		switch {
+		case found == 0:
+			return nil, fmt.Errorf("no key slot's id begins with %q", prefix)
+		case found > 1:
+			return nil, fmt.Errorf("the ids of %d key slots begin with %q", found, prefix)
+		case k.ID == r.slot:
+			return nil, fmt.Errorf("key slot %s is the one that opened the repository; open it with another to remove this one", k.ID.Short())
+		}
+		k.Removed = true
+		return &k, nil
+	})
+	if err != nil {
+		return k, err
+	}
+	if err := r.store.Delete(ctx, keysPrefix+k.ID.String()); err != nil {
+		return k, fmt.Errorf("the slot is removed in the ledger, but its object is still in the store: %w", err)
+	}
+	return k, nil
+}

@@ -1,0 +1,292 @@
+package ledger
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"restante/storage/objects"
+)
+
+// A Sealer makes and opens the boxes that entries and checkpoints are kept
+// in, tied to their number.
+type Sealer interface {
+	SealEntry(n uint64, plain []byte) ([]byte, error)
+	OpenEntry(n uint64, box []byte) ([]byte, error)
+	SealCheckpoint(n uint64, plain []byte) ([]byte, error)
+	OpenCheckpoint(n uint64, box []byte) ([]byte, error)
+}
+
+// A Ledger reads and appends to the ledger in a store. Its methods may be
+// called from many goroutines.
+type Ledger struct {
+	store  objects.Store
+	sealer Sealer
+	writer string
+	// Pause waits before the try after the i-th failed one; tests replace it.
+	pause func(ctx context.Context, i int) error
+
+	appending sync.Mutex // one Append or Refresh at a time
+
+	mu    sync.RWMutex // guards state; written to under appending only
+	state *State
+	// verified says that the object before state.Next was seen in the store,
+	// not only in a cache.
+	verified bool
+	// what tells whether a checkpoint is due; guarded by appending.
+	due due
+}
+
+// Errors of reading and appending. Others are the store's.
+var (
+	// ErrUnknown says that nobody could find out whether an entry was
+	// appended. It may be there; nothing may be reported as done.
+	ErrUnknown = errors.New("the store did not say whether the entry was written")
+	// ErrShorter says that entries which this machine has seen are not there
+	// any more.
+	ErrShorter = errors.New("the ledger is shorter than it was, or another one; the store was put back to an older state")
+	// ErrChain says that an entry does not follow the one before it.
+	ErrChain = errors.New("the chain of the ledger is broken")
+	// ErrNone says that there is no ledger: no repository, or a half-made one.
+	ErrNone = errors.New("there is no ledger")
+)
+
+const (
+	// tries is how often an unclear append is asked after; with pauses that
+	// grow to some seconds this is about two minutes.
+	tries = 40
+
+	prefix = "ledger/"
+)
+
+// First is the name of entry 0, with which a repository begins to exist.
+const First = prefix + "000000000000"
+
+func slot(n uint64) string { return fmt.Sprintf("%s%012d", prefix, n) }
+
+// New returns the ledger that begins at the config with this SHA-256. Nothing
+// is read yet. Writer is what new entries say of who wrote them.
+func New(store objects.Store, sealer Sealer, config [32]byte, writer string) *Ledger {
+	s := newState()
+	s.Head = config
+	return &Ledger{store: store, sealer: sealer, writer: writer, pause: Pause, state: s, verified: true}
+}
+
+// View calls f with the state, which f may neither change nor keep.
+func (l *Ledger) View(f func(*State)) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	f(l.state)
+}
+
+// Refresh reads the entries that were appended since. Where the state came out
+// of a cache, it first makes sure that the last entry known of is still there.
+func (l *Ledger) Refresh(ctx context.Context) error {
+	l.appending.Lock()
+	defer l.appending.Unlock()
+	if err := l.verify(ctx); err != nil {
+		return err
+	}
+	// Most often there is nothing new, or little. Where there is much, slots
+	// are read side by side; what is absent costs a request each, no more.
+	for i := 0; ; i++ {
+		n := l.state.Next
+		boxes := make([][]byte, 1<<min(max(0, i-3), 4))
+		var g errgroup.Group
+		for k := range boxes {
+			g.Go(func() (err error) {
+				boxes[k], err = l.get(ctx, n+uint64(k))
+				if errors.Is(err, objects.ErrNotFound) {
+					return nil
+				}
+				if err != nil {
+					return fmt.Errorf("read ledger entry %d: %w", n+uint64(k), err)
+				}
+				return nil
+			})
+		}
+		if err := g.Wait(); err != nil {
+			return err
+		}
+		for k, box := range boxes {
+			if box == nil { // the first absent slot: the end
+				if l.state.Next == 0 {
+					return ErrNone
+				}
+				return nil
+			}
+			if _, err := l.take(n+uint64(k), box); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// Verify makes sure that the last entry of a state out of a cache is in the
+// store. It does not look for new ones.
+func (l *Ledger) Verify(ctx context.Context) error {
+	l.appending.Lock()
+	defer l.appending.Unlock()
+	if l.state.Next == 0 {
+		return ErrNone
+	}
+	return l.verify(ctx)
+}
+
+// verify makes sure that the last entry of a state out of a cache or a
+// checkpoint is in the store.
+func (l *Ledger) verify(ctx context.Context) error {
+	if l.verified || l.state.Next == 0 {
+		return nil
+	}
+	n := l.state.Next - 1
+	box, err := l.get(ctx, n)
+	if errors.Is(err, objects.ErrNotFound) || err == nil && sha256.Sum256(box) != l.state.Head {
+		return fmt.Errorf("entry %d: %w", n, ErrShorter)
+	}
+	if err != nil {
+		return fmt.Errorf("read ledger entry %d: %w", n, err)
+	}
+	l.verified = true
+	return nil
+}
+
+func (l *Ledger) get(ctx context.Context, n uint64) ([]byte, error) {
+	return l.store.Get(ctx, slot(n), 0, -1)
+}
+
+// take opens entry n and applies it.
+func (l *Ledger) take(n uint64, box []byte) (*entry, error) {
+	e, err := l.open(n, l.state.Head, box)
+	if err != nil {
+		return nil, err
+	}
+	body, err := e.body()
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.state.apply(n, e.Time, body)
+	l.state.Next, l.state.Head = n+1, sha256.Sum256(box)
+	l.verified = true
+	l.due.Entries++
+	l.due.Bytes += int64(len(box))
+	return e, nil
+}
+
+func (l *Ledger) open(n uint64, head [32]byte, box []byte) (*entry, error) {
+	plain, err := l.sealer.OpenEntry(n, box)
+	if err != nil {
+		return nil, fmt.Errorf("open ledger entry %d: %w", n, err)
+	}
+	e := new(entry)
+	if err := decMode.Unmarshal(plain, e); err != nil {
+		return nil, fmt.Errorf("ledger entry %d: %w", n, err)
+	}
+	if e.N != n || e.Prev != head {
+		return nil, fmt.Errorf("ledger entry %d: %w", n, ErrChain)
+	}
+	return e, nil
+}
+
+// Append appends an entry. Propose makes its body from the state that all
+// entries before it give; it is called again when others were faster, and ends
+// the append with an error. It must not change or keep the state.
+//
+// The error is ErrUnknown where nobody knows whether the entry is there.
+func (l *Ledger) Append(ctx context.Context, propose func(*State) (Body, error)) error {
+	l.appending.Lock()
+	defer l.appending.Unlock()
+	if err := l.verify(ctx); err != nil {
+		return err
+	}
+	e := entry{Writer: l.writer}
+	if _, err := rand.Read(e.Nonce[:]); err != nil {
+		return err
+	}
+	for { // once per slot
+		body, err := propose(l.state)
+		if err != nil {
+			return err
+		}
+		n := l.state.Next
+		e.N, e.Prev, e.Kind, e.Time = n, l.state.Head, body.kind(), time.Now().Unix()
+		if e.Body, err = encMode.Marshal(body); err != nil {
+			return fmt.Errorf("encode ledger entry: %w", err)
+		}
+		plain, err := encMode.Marshal(e)
+		if err != nil {
+			return fmt.Errorf("encode ledger entry: %w", err)
+		}
+		box, err := l.sealer.SealEntry(n, plain)
+		if err != nil {
+			return fmt.Errorf("seal ledger entry: %w", err)
+		}
+		ours, err := l.put(ctx, n, box, e.Nonce)
+		if err != nil {
+			return fmt.Errorf("append ledger entry %d: %w", n, err)
+		}
+		if ours {
+			return nil
+		}
+	}
+}
+
+// put puts box into slot n until somebody's entry stands there, applies that,
+// and tells whether it is ours.
+func (l *Ledger) put(ctx context.Context, n uint64, box []byte, nonce [16]byte) (ours bool, err error) {
+	unclear := false // an earlier try may have stored the entry, or may still
+	for i := 0; ; i++ {
+		err := l.store.PutIfAbsent(ctx, slot(n), box)
+		switch {
+		case err == nil:
+			_, err := l.take(n, box)
+			return err == nil, err
+		case errors.Is(err, objects.ErrExists):
+			// Somebody's, or our own from an unanswered try.
+		case errors.Is(err, objects.ErrRefused) || errors.Is(err, objects.ErrFull):
+			if !unclear {
+				return false, err
+			}
+		default:
+			unclear = true
+		}
+		if theirs, getErr := l.get(ctx, n); getErr == nil {
+			e, err := l.take(n, theirs)
+			if err != nil {
+				return false, err
+			}
+			return e.Nonce == nonce, nil
+		}
+		// Absent, or unreadable for now: the same octets into the same slot,
+		// never the next one.
+		if i == tries {
+			return false, fmt.Errorf("%w: %w", ErrUnknown, err)
+		}
+		if waitErr := l.pause(ctx, i); waitErr != nil {
+			if !unclear {
+				return false, waitErr
+			}
+			return false, fmt.Errorf("%w: %w", ErrUnknown, waitErr)
+		}
+	}
+}
+
+// Pause waits before the try after the i-th failed one: 50 ms, doubled each
+// time, at most 5 s.
+func Pause(ctx context.Context, i int) error {
+	d := min(50*time.Millisecond<<min(i, 10), 5*time.Second)
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
+}

@@ -1,0 +1,181 @@
+package storage
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/oklog/ulid/v2"
+	"golang.org/x/sync/singleflight"
+
+	"restante/storage/internal/index"
+	"restante/storage/internal/pack"
+	"restante/storage/internal/seal"
+	"restante/storage/messages"
+	"restante/storage/objects"
+)
+
+// segmentCache keeps opened segments, those used last.
+type segmentCache struct {
+	limit  int64
+	flight singleflight.Group
+
+	mu    sync.Mutex // guards what follows
+	size  int64
+	order *list.List // of *openSegment, used last first
+	byKey map[segmentKey]*list.Element
+}
+
+type segmentKey struct {
+	pack   ulid.ULID
+	offset int64
+}
+
+type openSegment struct {
+	key segmentKey
+	raw []byte
+}
+
+func newSegmentCache(limit int64) *segmentCache {
+	return &segmentCache{limit: limit, order: list.New(), byKey: map[segmentKey]*list.Element{}}
+}
+
+func (c *segmentCache) get(k segmentKey) ([]byte, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.byKey[k]
+	if !ok {
+		return nil, false
+	}
+	c.order.MoveToFront(e)
+	return e.Value.(*openSegment).raw, true
+}
+
+func (c *segmentCache) put(k segmentKey, raw []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.byKey[k]; ok {
+		return
+	}
+	c.byKey[k] = c.order.PushFront(&openSegment{k, raw})
+	c.size += int64(len(raw))
+	for c.size > c.limit && c.order.Len() > 1 {
+		old := c.order.Remove(c.order.Back()).(*openSegment)
+		delete(c.byKey, old.key)
+		c.size -= int64(len(old.raw))
+	}
+}
+
+// segment returns the blobs of a segment. They must not be changed.
+func (v *vault) segment(ctx context.Context, l index.Location) ([]byte, error) {
+	k := segmentKey{l.Pack, l.Offset}
+	if raw, ok := v.repo.segments.get(k); ok {
+		return raw, nil
+	}
+	got, err, _ := v.repo.segments.flight.Do(fmt.Sprint(k), func() (any, error) {
+		if raw, ok := v.repo.segments.get(k); ok {
+			return raw, nil
+		}
+		raw, err := v.readSegment(ctx, l)
+		if err == nil {
+			v.repo.segments.put(k, raw)
+		}
+		return raw, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return got.([]byte), nil
+}
+
+func structureName(p ulid.ULID, offset int64) string {
+	return fmt.Sprintf("structure/%s-%d", p, offset)
+}
+
+func (v *vault) readSegment(ctx context.Context, l index.Location) ([]byte, error) {
+	if l.Class == pack.Structure {
+		name := structureName(l.Pack, l.Offset)
+		if box, err := v.repo.cache.get(name); err == nil {
+			if raw, err := v.scope.OpenSegment(l.Class, box, l.Raw); err == nil {
+				v.repo.cache.used(name)
+				return raw, nil
+			}
+			v.repo.cache.remove(name)
+		}
+	}
+	box, err := v.repo.store.Get(ctx, packName(l.Pack), l.Offset, int64(l.Box))
+	if err != nil {
+		if errors.Is(err, objects.ErrRange) {
+			err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		return nil, fmt.Errorf("pack %s: %w", l.Pack, err)
+	}
+	raw, err := v.scope.OpenSegment(l.Class, box, l.Raw)
+	if err != nil {
+		if errors.Is(err, seal.ErrOpen) {
+			err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		return nil, fmt.Errorf("pack %s, segment at %d: %w", l.Pack, l.Offset, err)
+	}
+	if l.Class == pack.Structure {
+		v.repo.cache.put(structureName(l.Pack, l.Offset), box)
+	}
+	return raw, nil
+}
+
+// load returns a blob's octets, proven to be those that its id names. They
+// must not be changed.
+func (v *vault) load(ctx context.Context, id BlobID, d domain) ([]byte, error) {
+	for again := false; ; again = true {
+		octets, err := v.loadOnce(ctx, id, d)
+		if err == nil || again || !errors.Is(err, ErrMissing) && !errors.Is(err, objects.ErrNotFound) {
+			return octets, err
+		}
+		// Somebody may have moved it; the ledger knows where to.
+		if refreshErr := v.repo.ledger.Refresh(ctx); refreshErr != nil {
+			return nil, errors.Join(err, refreshErr)
+		}
+	}
+}
+
+func (v *vault) loadOnce(ctx context.Context, id BlobID, d domain) ([]byte, error) {
+	l, found, err := v.locate(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if !found || domainOf(l.Class) != d {
+		return nil, fmt.Errorf("blob %x is %w: no pack has it", id, ErrMissing)
+	}
+	raw, err := v.segment(ctx, l)
+	if errors.Is(err, objects.ErrNotFound) {
+		return nil, fmt.Errorf("blob %x is %w: %w", id, ErrMissing, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("blob %x: %w", id, err)
+	}
+	if l.Start+l.Length > len(raw) {
+		return nil, fmt.Errorf("blob %x: pack %s, segment at %d: %w", id, l.Pack, l.Offset, ErrDamaged)
+	}
+	octets := raw[l.Start:][:l.Length:l.Length]
+	if v.blobID(d, octets) != id {
+		return nil, fmt.Errorf("blob %x: pack %s, segment at %d: %w", id, l.Pack, l.Offset, ErrDamaged)
+	}
+	return octets, nil
+}
+
+// WriteMessage writes the octets of the message with this recipe to w. After
+// an error, what was written is not the message.
+func (r *Repository) WriteMessage(ctx context.Context, w io.Writer, vaultID ID, recipe BlobID) error {
+	v, err := r.vault(ctx, vaultID)
+	if err != nil {
+		return err
+	}
+	octets, err := v.load(ctx, recipe, recipeDomain)
+	if err != nil {
+		return err
+	}
+	return messages.Join(w, octets, func(id BlobID) ([]byte, error) { return v.load(ctx, id, contentDomain) })
+}

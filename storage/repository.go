@@ -1,0 +1,279 @@
+// Package storage keeps mail at rest: a repository of snapshots in an object
+// store, encrypted, deduplicated and compressed. [Init] makes one, [Open]
+// opens it. A [Writer] saves messages and commits snapshots;
+// [Repository.OpenSnapshot] reads them back.
+//
+//	config               what the repository is, readable without a key
+//	keys/<id>            key slots: the repository key, wrapped
+//	vaults/<id>          each vault's key
+//	packs/<ulid>         blobs in sealed segments, and a directory of them
+//	indexes/<ulid>       directories of packs, gathered
+//	ledger/<n>           what happened, in order, for ever
+//	checkpoints/<n>      the state after entry n
+//
+// FORMAT.md, beside this file, has every octet.
+package storage
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+
+	"restante/storage/internal/seal"
+	"restante/storage/ledger"
+	"restante/storage/objects"
+)
+
+// Short names for what callers meet all the time.
+type (
+	// An ID names a snapshot, a vault, a key slot or a hold.
+	ID = ledger.ID
+	// A Snapshot is an account at a point in time.
+	Snapshot = ledger.Snapshot
+	// A BlobID is a blob's name, made from its octets under the vault's key.
+	BlobID = [16]byte
+)
+
+// Errors that people must be told apart. Others are those of the store and
+// the ledger.
+var (
+	// ErrNoRepository: there is none at that place.
+	ErrNoRepository = errors.New("there is no repository")
+	// ErrExists: there is one already.
+	ErrExists = errors.New("there is a repository already")
+	// ErrWrongKey: no key slot opens with what was given.
+	ErrWrongKey = errors.New("no key slot opens with this passphrase or identity")
+	// ErrDamaged: an object is not what was written.
+	ErrDamaged = errors.New("damaged")
+	// ErrMissing: an object that is needed is not there.
+	ErrMissing = errors.New("missing")
+)
+
+const (
+	configName = "config"
+	format     = 1
+)
+
+// config is the object that says what the repository is. FORMAT.md section 2.
+type config struct {
+	Restante string `json:"restante"` // "repository"
+	Format   int    `json:"format"`
+	ID       string `json:"id"`      // 32 hexadecimal digits
+	Segment  int    `json:"segment"` // octets aimed at before compression
+	Pack     int64  `json:"pack"`    // octets aimed at
+}
+
+func parseConfig(b []byte) (config, [16]byte, error) {
+	var c config
+	var id [16]byte
+	if err := json.Unmarshal(b, &c); err != nil || c.Restante != "repository" {
+		return c, id, fmt.Errorf("%s: not the config of a repository: %w", configName, ErrDamaged)
+	}
+	if c.Format != format {
+		return c, id, fmt.Errorf("the repository has format %d, this program knows %d: %w", c.Format, format, ledger.ErrNewer)
+	}
+	raw, err := hex.DecodeString(c.ID)
+	if err != nil || len(raw) != len(id) || c.Segment < 1<<10 || c.Segment > 32<<20 || c.Pack < 64<<10 || c.Pack > 48<<20 {
+		return c, id, fmt.Errorf("%s: %w", configName, ErrDamaged)
+	}
+	return c, [16]byte(raw), nil
+}
+
+// A Repository is an open repository. Its methods may be called from many
+// goroutines.
+type Repository struct {
+	store  objects.Store
+	config config
+	id     [16]byte
+	sealer *seal.Sealer
+	key    seal.Key
+	slot   ID // the key slot that opened it
+	ledger *ledger.Ledger
+	cache  *cache
+	log    *slog.Logger
+
+	segments *segmentCache
+
+	mu     sync.Mutex // guards vaults
+	vaults map[ID]*vault
+}
+
+// Options say how a repository is used. The zero value will do.
+type Options struct {
+	// CacheDir is the directory for what need not be read again, one for all
+	// repositories. Empty: a temporary one, removed by Close.
+	CacheDir string
+	// Writer is what ledger entries say of who wrote them.
+	Writer string
+	Log    *slog.Logger
+	// Stale leaves out the look for new entries: the repository is as this
+	// machine last saw it, and a Writer looks before it saves anything.
+	// Without a cache it means nothing.
+	Stale bool
+	// SegmentMemory is how many octets of opened segments are kept; 0 for 48 MiB.
+	SegmentMemory int64
+}
+
+func (o *Options) defaults() {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Writer == "" {
+		host, _ := os.Hostname()
+		o.Writer = "restante on " + host
+	}
+	if o.SegmentMemory == 0 {
+		o.SegmentMemory = 48 << 20
+	}
+}
+
+// Open opens the repository in a store.
+func Open(ctx context.Context, store objects.Store, unlock Unlock, o Options) (*Repository, error) {
+	o.defaults()
+	c, err := openCache(o.CacheDir, store.Location())
+	if err != nil {
+		return nil, fmt.Errorf("open the cache: %w", err)
+	}
+	r, err := open(ctx, store, unlock, o, c)
+	if err != nil && c.warm() {
+		var astray bool
+		if astray, err = ledAstray(ctx, store, c, err); astray {
+			c.clear()
+			r, err = open(ctx, store, unlock, o, c)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// ledAstray says whether a cache may be why a repository could not be opened:
+// it is of another repository that stood at the same place, or damaged. It
+// returns the error, or a better one.
+func ledAstray(ctx context.Context, store objects.Store, c *cache, err error) (bool, error) {
+	cached, _ := c.get(configName)
+	stored, storeErr := store.Get(ctx, configName, 0, -1)
+	if errors.Is(storeErr, objects.ErrNotFound) {
+		return false, fmt.Errorf("%s: %w", store.Location(), ErrNoRepository)
+	}
+	if storeErr != nil {
+		return false, err
+	}
+	if !bytes.Equal(cached, stored) {
+		return true, err
+	}
+	return !errors.Is(err, ledger.ErrShorter) && !errors.Is(err, ErrWrongKey), err
+}
+
+// open returns a Repository that must be closed even where there is an error.
+func open(ctx context.Context, store objects.Store, unlock Unlock, o Options, c *cache) (*Repository, error) {
+	r := &Repository{store: store, cache: c, log: o.Log, segments: newSegmentCache(o.SegmentMemory), vaults: map[ID]*vault{}}
+	b, err := c.through(ctx, store, configName)
+	if errors.Is(err, objects.ErrNotFound) {
+		return r, fmt.Errorf("%s: %w", store.Location(), ErrNoRepository)
+	}
+	if err != nil {
+		return r, fmt.Errorf("read %s: %w", configName, err)
+	}
+	if r.config, r.id, err = parseConfig(b); err != nil {
+		return r, err
+	}
+	r.sealer = seal.New(r.id)
+	if err := r.unlock(ctx, unlock); err != nil {
+		return r, err
+	}
+	r.ledger = ledger.New(store, boxes{r}, sha256.Sum256(b), o.Writer)
+	if state, err := c.openSealed(r, stateName); err == nil {
+		if err := r.ledger.Import(state); err != nil {
+			r.log.Debug("cached state is no use", "error", err)
+		}
+	} else if err := r.ledger.LoadCheckpoint(ctx); err != nil {
+		return r, err
+	}
+	if o.Stale && c.warm() {
+		err = r.ledger.Verify(ctx)
+	} else {
+		err = r.ledger.Refresh(ctx)
+	}
+	if errors.Is(err, ledger.ErrNone) {
+		return r, fmt.Errorf("%s: %w: its making was interrupted; run init again", store.Location(), ErrNoRepository)
+	}
+	if err != nil {
+		return r, err
+	}
+	var removed bool
+	r.ledger.View(func(s *ledger.State) { removed = s.Keys[r.slot].Removed })
+	if removed {
+		return r, fmt.Errorf("key slot %s was removed: %w", r.slot.Short(), ErrWrongKey)
+	}
+	return r, nil
+}
+
+// Close keeps what the next run can use and lets go of the rest.
+func (r *Repository) Close() error {
+	if r.ledger != nil {
+		r.saveState()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var errs []error
+	for _, v := range r.vaults {
+		errs = append(errs, v.index.Close())
+	}
+	clear(r.vaults)
+	return errors.Join(append(errs, r.cache.close())...)
+}
+
+const stateName = "state"
+
+func (r *Repository) saveState() {
+	b, err := r.ledger.Export()
+	if err == nil {
+		err = r.cache.putSealed(r, stateName, b)
+	}
+	if err != nil {
+		r.log.Warn("the cache could not be written; the next run reads more", "error", err)
+	}
+}
+
+// Refresh takes up what others did to the repository since.
+func (r *Repository) Refresh(ctx context.Context) error { return r.ledger.Refresh(ctx) }
+
+// Location says where the repository is.
+func (r *Repository) Location() string { return r.store.Location() }
+
+// ID is the repository's id, 32 hexadecimal digits.
+func (r *Repository) ID() string { return r.config.ID }
+
+// boxes is the ledger's Sealer.
+type boxes struct{ r *Repository }
+
+func number(n uint64) []byte { return binary.LittleEndian.AppendUint64(nil, n) }
+
+// ledgerPad is what entries are padded to, in octets of plaintext.
+const ledgerPad = 512
+
+func (b boxes) SealEntry(n uint64, plain []byte) ([]byte, error) {
+	return b.r.sealer.Seal(nil, &b.r.key, seal.Ledger, number(n), plain, seal.Options{Compress: seal.Fast, Pad: ledgerPad})
+}
+
+func (b boxes) OpenEntry(n uint64, box []byte) ([]byte, error) {
+	return b.r.sealer.Open(&b.r.key, seal.Ledger, number(n), box, -1)
+}
+
+func (b boxes) SealCheckpoint(n uint64, plain []byte) ([]byte, error) {
+	return b.r.sealer.Seal(nil, &b.r.key, seal.Checkpoint, number(n), plain, seal.Options{Compress: seal.Fast})
+}
+
+func (b boxes) OpenCheckpoint(n uint64, box []byte) ([]byte, error) {
+	return b.r.sealer.Open(&b.r.key, seal.Checkpoint, number(n), box, -1)
+}

@@ -1,0 +1,328 @@
+package storage
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+
+	"github.com/oklog/ulid/v2"
+
+	"restante/storage/internal/index"
+	"restante/storage/internal/pack"
+	"restante/storage/internal/seal"
+	"restante/storage/ledger"
+	"restante/storage/messages"
+)
+
+// A Writer saves blobs of one vault into packs, and commits snapshots that
+// need them. Nothing that it saves is in the repository before a Commit
+// returns. Its methods may be called from many goroutines.
+type Writer struct {
+	repo *Repository
+	v    *vault
+	ctx  context.Context // of what goes on in the background
+	stop context.CancelCauseFunc
+
+	refresh  sync.Once // before the first blob is saved
+	sealers  chan struct{}
+	uploads  chan struct{}
+	inFlight sync.WaitGroup // segments being sealed, then packs being written
+
+	mu      sync.Mutex // guards what follows
+	open    [pack.Structure + 1]segmentDraft
+	pending map[BlobID]struct{} // saved, and not in the index yet
+	used    map[ulid.ULID]struct{}
+	pack    *pack.Builder
+	written []index.Pack // in the store, not committed
+	err     error        // what ended the work in the background
+
+	stored int64 // octets written to the store
+	raw    int64 // octets of new blobs
+}
+
+// A segmentDraft gathers the blobs of the next segment of a class.
+type segmentDraft struct {
+	raw     []byte
+	ids     []BlobID
+	lengths []uint32
+}
+
+// Writer returns a Writer for the vault. It must be closed. What it does in
+// the background ends with ctx.
+func (r *Repository) Writer(ctx context.Context, vaultID ID) (*Writer, error) {
+	v, err := r.vault(ctx, vaultID)
+	if err != nil {
+		return nil, err
+	}
+	w := &Writer{
+		repo: r, v: v,
+		sealers: make(chan struct{}, runtime.GOMAXPROCS(0)), uploads: make(chan struct{}, 2),
+		pending: map[BlobID]struct{}{}, used: map[ulid.ULID]struct{}{},
+	}
+	w.ctx, w.stop = context.WithCancelCause(ctx)
+	return w, nil
+}
+
+// Close ends what goes on in the background. What was not committed is given
+// up.
+func (w *Writer) Close() {
+	w.stop(errors.New("the writer is closed"))
+	w.inFlight.Wait()
+}
+
+// Vault is the id of the vault written to.
+func (w *Writer) Vault() ID { return w.v.id }
+
+// Saved tells how many octets were written to the store, and how many octets
+// of new blobs they hold.
+func (w *Writer) Saved() (stored, raw int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stored, w.raw
+}
+
+// SavedMessage is what SaveMessage made of a message.
+type SavedMessage struct {
+	Recipe BlobID
+	New    bool // the vault did not have it before
+	Whole  bool // it could not be cut exactly and is stored as it is
+}
+
+// SaveMessage saves the message of size octets in m.
+func (w *Writer) SaveMessage(m io.ReaderAt, size int64) (SavedMessage, error) {
+	result, err := messages.Split(m, size, func(kind messages.Kind, part []byte) (BlobID, error) {
+		class := pack.Attachments
+		if kind == messages.Text {
+			class = pack.Text
+		}
+		id, _, err := w.save(class, part)
+		return id, err
+	})
+	if err != nil {
+		return SavedMessage{}, err
+	}
+	id, isNew, err := w.save(pack.Recipes, result.Recipe)
+	return SavedMessage{id, isNew, result.Fallback}, err
+}
+
+func (w *Writer) saveStructure(octets []byte) (BlobID, error) {
+	id, _, err := w.save(pack.Structure, octets)
+	return id, err
+}
+
+// save saves a blob, unless the vault has it.
+func (w *Writer) save(c pack.Class, octets []byte) (id BlobID, isNew bool, err error) {
+	var refreshErr error
+	w.refresh.Do(func() { refreshErr = w.repo.ledger.Refresh(w.ctx) })
+	if refreshErr != nil {
+		w.fail(refreshErr)
+		return id, false, refreshErr
+	}
+	id = w.v.blobID(domainOf(c), octets)
+	w.mu.Lock()
+	_, there := w.pending[id]
+	err = w.err
+	w.mu.Unlock()
+	if there || err != nil {
+		return id, false, err
+	}
+	where, found, err := w.v.locate(w.ctx, id)
+	if err != nil {
+		return id, false, err
+	}
+
+	w.mu.Lock()
+	if found {
+		w.used[where.Pack] = struct{}{}
+		w.mu.Unlock()
+		return id, false, nil
+	}
+	if _, there := w.pending[id]; there { // another goroutine was faster
+		w.mu.Unlock()
+		return id, false, nil
+	}
+	w.pending[id] = struct{}{}
+	w.raw += int64(len(octets))
+	d := &w.open[c]
+	var full segmentDraft
+	if len(d.raw) > 0 && len(d.raw)+len(octets) > w.target(c) {
+		full, *d = *d, segmentDraft{}
+	}
+	if d.raw == nil {
+		d.raw = segmentBuffer(w.target(c))
+	}
+	d.raw = append(d.raw, octets...)
+	d.ids = append(d.ids, id)
+	d.lengths = append(d.lengths, uint32(len(octets)))
+	w.mu.Unlock()
+	if full.ids != nil {
+		err = w.seal(c, full)
+	}
+	return id, true, err
+}
+
+// target is how many octets go into a segment of a class. Only recipes and
+// text gain from large ones; a listing wants little more than what it shows.
+func (w *Writer) target(c pack.Class) int {
+	if c == pack.Recipes || c == pack.Text {
+		return w.repo.config.Segment
+	}
+	return w.repo.config.Segment / 4
+}
+
+var segmentBuffers sync.Pool
+
+func segmentBuffer(size int) []byte {
+	if b, ok := segmentBuffers.Get().(*[]byte); ok && cap(*b) >= size {
+		return (*b)[:0]
+	}
+	return make([]byte, 0, size)
+}
+
+func (w *Writer) fail(err error) {
+	w.mu.Lock()
+	if w.err == nil {
+		w.err = err
+	}
+	w.mu.Unlock()
+	w.stop(err)
+}
+
+// seal makes a segment of a draft in the background. It waits while others
+// are being made.
+func (w *Writer) seal(c pack.Class, d segmentDraft) error {
+	select {
+	case w.sealers <- struct{}{}:
+	case <-w.ctx.Done():
+		return context.Cause(w.ctx)
+	}
+	w.inFlight.Go(func() {
+		defer func() { <-w.sealers }()
+		if err := w.sealNow(c, d); err != nil {
+			w.fail(err)
+		}
+	})
+	return nil
+}
+
+func (w *Writer) sealNow(c pack.Class, d segmentDraft) error {
+	box, err := w.v.scope.SealSegment(c, d.raw, seal.Good)
+	if err != nil {
+		return fmt.Errorf("seal %s: %w", c, err)
+	}
+	// The proof: what a reader will get is what was saved.
+	raw, err := w.v.scope.OpenSegment(c, box, len(d.raw))
+	if err != nil {
+		return fmt.Errorf("a segment of %s cannot be opened again right after it was sealed; is the memory of this machine sound? %w", c, err)
+	}
+	for i, rest := 0, raw; i < len(d.ids); i++ {
+		if w.v.blobID(domainOf(c), rest[:d.lengths[i]]) != d.ids[i] {
+			return fmt.Errorf("blob %x changed between saving and sealing; is the memory of this machine sound? %w", d.ids[i], ErrDamaged)
+		}
+		rest = rest[d.lengths[i]:]
+	}
+	size := len(d.raw)
+	segmentBuffers.Put(&d.raw)
+
+	w.mu.Lock()
+	if w.pack == nil {
+		w.pack = pack.NewBuilder(&w.v.scope)
+	}
+	id := w.pack.ID()
+	offset := w.pack.Add(c, box, size, d.ids, d.lengths)
+	var full *pack.Builder
+	if w.pack.Full(w.repo.config.Pack) {
+		full, w.pack = w.pack, nil
+	}
+	w.mu.Unlock()
+	if c == pack.Structure {
+		w.repo.cache.put(structureName(id, offset), box)
+	}
+	if full != nil {
+		return w.write(full)
+	}
+	return nil
+}
+
+// write puts a pack into the store in the background. It waits while others
+// are being written.
+func (w *Writer) write(b *pack.Builder) error {
+	octets, dir, err := b.Finish()
+	if err != nil {
+		return fmt.Errorf("finish a pack: %w", err)
+	}
+	select {
+	case w.uploads <- struct{}{}:
+	case <-w.ctx.Done():
+		return context.Cause(w.ctx)
+	}
+	w.inFlight.Go(func() {
+		defer func() { <-w.uploads }()
+		if err := w.repo.put(w.ctx, packName(b.ID()), octets); err != nil {
+			w.fail(fmt.Errorf("write pack %s: %w", b.ID(), err))
+			return
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.written = append(w.written, index.Pack{ID: b.ID(), Size: int64(len(octets)), Directory: dir})
+		w.stored += int64(len(octets))
+	})
+	return nil
+}
+
+// flush seals and writes all that was saved.
+func (w *Writer) flush() error {
+	for c := range w.open {
+		w.mu.Lock()
+		var d segmentDraft
+		d, w.open[c] = w.open[c], segmentDraft{}
+		w.mu.Unlock()
+		if d.ids != nil {
+			if err := w.seal(pack.Class(c), d); err != nil {
+				return err
+			}
+		}
+	}
+	w.inFlight.Wait()
+	w.mu.Lock()
+	last := w.pack
+	w.pack = nil
+	w.mu.Unlock()
+	if last != nil {
+		if err := w.write(last); err != nil {
+			return err
+		}
+		w.inFlight.Wait()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return w.err
+	}
+	return context.Cause(w.ctx)
+}
+
+// put writes an object under a name that nobody else uses. The same octets
+// may be put again after an unclear answer.
+func (r *Repository) put(ctx context.Context, name string, octets []byte) error {
+	var err error
+	for i := range 4 {
+		if err = r.store.Put(ctx, name, octets); err == nil || final(err) {
+			return err
+		}
+		if waitErr := ledger.Pause(ctx, i+4); waitErr != nil {
+			return errors.Join(err, waitErr)
+		}
+	}
+	return err
+}
+
+func newName() (id ulid.ULID) {
+	id.SetTime(ulid.Now())
+	rand.Read(id[6:])
+	return id
+}

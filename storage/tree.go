@@ -1,0 +1,272 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/fxamacker/cbor/v2"
+	"golang.org/x/sync/errgroup"
+)
+
+// A Tree is what a snapshot holds: the account's folders and what is in them.
+type Tree struct {
+	Snapshot Snapshot
+	Kind     string // of the source: imap, maildir, mbox
+	Folders  []*Folder
+
+	v *vault
+}
+
+// A Folder is a folder in a snapshot. FORMAT.md section 7.
+type Folder struct {
+	Levels     []string `cbor:"1,keyasint"`
+	Raw        []byte   `cbor:"2,keyasint,omitempty"` // the server's octets, where Levels do not give them
+	Delimiter  string   `cbor:"3,keyasint,omitempty"`
+	Attributes []string `cbor:"4,keyasint,omitempty"`
+	SpecialUse []string `cbor:"5,keyasint,omitempty"`
+	Subscribed bool     `cbor:"6,keyasint,omitempty"`
+	// UIDValidity is 0 where the folder holds no messages, as \Noselect.
+	UIDValidity   uint32 `cbor:"7,keyasint,omitempty"`
+	UIDNext       uint32 `cbor:"8,keyasint,omitempty"`
+	HighestModSeq uint64 `cbor:"9,keyasint,omitempty"` // 0: none, or not to be relied on
+	Messages      int64  `cbor:"10,keyasint,omitempty"`
+	Bytes         int64  `cbor:"11,keyasint,omitempty"` // octets of its messages
+	// Counted is how many messages the server said there were.
+	Counted   int64     `cbor:"12,keyasint,omitempty"`
+	Pages     []page    `cbor:"13,keyasint,omitempty"`
+	FlagPages []page    `cbor:"14,keyasint,omitempty"`
+	Missing   []Missing `cbor:"15,keyasint,omitempty"`
+
+	tree *Tree
+	id   BlobID
+}
+
+// Missing is a message that could not be had.
+type Missing struct {
+	_      struct{} `cbor:",toarray"`
+	UID    uint32
+	Tries  int
+	Reason string
+}
+
+// A page is a reference to a page blob.
+type page struct {
+	_           struct{} `cbor:",toarray"`
+	First, Last uint32   // UIDs
+	Count       int
+	ID          BlobID
+}
+
+// root is the blob at a tree's top.
+type root struct {
+	Kind    string      `cbor:"1,keyasint"`
+	Folders []folderRef `cbor:"2,keyasint"`
+}
+
+type folderRef struct {
+	Levels []string `cbor:"1,keyasint"`
+	ID     BlobID   `cbor:"2,keyasint"`
+}
+
+var canonical = func() cbor.EncMode {
+	m, err := cbor.CoreDetEncOptions().EncMode()
+	if err != nil {
+		panic(err)
+	}
+	return m
+}()
+
+// Name is the folder's name as people see it.
+func (f *Folder) Name() string { return FolderName(f.Levels) }
+
+// FolderName joins the levels of a folder's name with '/', and writes '/' and
+// '\' within a level with a '\' before.
+func FolderName(levels []string) string {
+	escaped := make([]string, len(levels))
+	for i, l := range levels {
+		escaped[i] = strings.NewReplacer(`\`, `\\`, `/`, `\/`).Replace(l)
+	}
+	return strings.Join(escaped, "/")
+}
+
+// FolderLevels is the reverse of FolderName.
+func FolderLevels(name string) []string {
+	levels := []string{""}
+	last := &levels[0]
+	escaped := false
+	for _, r := range name {
+		switch {
+		case r == '\\' && !escaped:
+			escaped = true
+			continue
+		case r == '/' && !escaped:
+			levels = append(levels, "")
+			last = &levels[len(levels)-1]
+		default:
+			*last += string(r)
+		}
+		escaped = false
+	}
+	return levels
+}
+
+// OpenSnapshot reads what a snapshot holds, without its messages.
+func (r *Repository) OpenSnapshot(ctx context.Context, s Snapshot) (*Tree, error) {
+	v, err := r.vault(ctx, s.Vault)
+	if err != nil {
+		return nil, err
+	}
+	t := &Tree{Snapshot: s, v: v}
+	var top root
+	if err := t.record(ctx, s.Root, &top); err != nil {
+		return nil, fmt.Errorf("snapshot %s: %w", s.ID.Short(), err)
+	}
+	t.Kind = top.Kind
+	t.Folders = make([]*Folder, len(top.Folders))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(8)
+	for i, ref := range top.Folders {
+		g.Go(func() error {
+			f := &Folder{tree: t, id: ref.ID}
+			if err := t.record(ctx, ref.ID, f); err != nil {
+				return fmt.Errorf("snapshot %s, folder %q: %w", s.ID.Short(), FolderName(ref.Levels), err)
+			}
+			t.Folders[i] = f
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *Tree) record(ctx context.Context, id BlobID, into any) error {
+	b, err := t.v.load(ctx, id, structureDomain)
+	if err != nil {
+		return err
+	}
+	if err := cbor.Unmarshal(b, into); err != nil {
+		return fmt.Errorf("blob %x: %w: %w", id, ErrDamaged, err)
+	}
+	return nil
+}
+
+// Folder finds a folder by its levels; nil if there is none.
+func (t *Tree) Folder(levels []string) *Folder {
+	for _, f := range t.Folders {
+		if slices.Equal(f.Levels, levels) {
+			return f
+		}
+	}
+	return nil
+}
+
+// All goes through the folder's messages, with their flags, in the order of
+// their UIDs. It ends after the first error.
+func (f *Folder) All(ctx context.Context) iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
+		sets := new(flagSets)
+		var flags []flagItem
+		rest := f.FlagPages
+		for _, p := range f.Pages {
+			list, err := f.messages(ctx, p)
+			if err != nil {
+				yield(Message{}, err)
+				return
+			}
+			for _, m := range list {
+				for len(flags) == 0 || flags[0].uid < m.UID {
+					if len(flags) > 0 {
+						flags = flags[1:]
+						continue
+					}
+					if len(rest) == 0 {
+						break
+					}
+					if flags, err = f.flags(ctx, rest[0], sets); err != nil {
+						yield(Message{}, err)
+						return
+					}
+					rest = rest[1:]
+				}
+				if len(flags) > 0 && flags[0].uid == m.UID {
+					m.Flags = sets.sets[flags[0].set]
+				}
+				if !yield(m, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Flags goes through the UIDs of the folder's messages and their flags, in
+// ascending order, which takes much less reading than All.
+func (f *Folder) Flags(ctx context.Context) iter.Seq2[Flagged, error] {
+	return func(yield func(Flagged, error) bool) {
+		sets := new(flagSets)
+		for _, p := range f.FlagPages {
+			list, err := f.flags(ctx, p, sets)
+			if err != nil {
+				yield(Flagged{}, err)
+				return
+			}
+			for _, item := range list {
+				if !yield(Flagged{item.uid, sets.sets[item.set]}, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Flagged is a message's flags.
+type Flagged struct {
+	UID   uint32
+	Flags []string
+}
+
+func (f *Folder) messages(ctx context.Context, p page) ([]Message, error) {
+	b, err := f.tree.v.load(ctx, p.ID, structureDomain)
+	if err != nil {
+		return nil, fmt.Errorf("folder %q: %w", f.Name(), err)
+	}
+	list, err := parseMessagePage(b)
+	if err != nil {
+		return nil, fmt.Errorf("folder %q: blob %x: %w: %w", f.Name(), p.ID, ErrDamaged, err)
+	}
+	return list, nil
+}
+
+func (f *Folder) flags(ctx context.Context, p page, sets *flagSets) ([]flagItem, error) {
+	b, err := f.tree.v.load(ctx, p.ID, structureDomain)
+	if err != nil {
+		return nil, fmt.Errorf("folder %q: %w", f.Name(), err)
+	}
+	list, err := parseFlagPage(b, sets)
+	if err != nil {
+		return nil, fmt.Errorf("folder %q: blob %x: %w: %w", f.Name(), p.ID, ErrDamaged, err)
+	}
+	return list, nil
+}
+
+// Pages goes through the folder's messages page by page, without flags,
+// leaving out the pages that skip knows; it is told each page's id. Snapshots
+// share pages, so whoever looks at many of them reads each page once.
+func (f *Folder) PageWise(ctx context.Context, skip func(id BlobID) bool) iter.Seq2[[]Message, error] {
+	return func(yield func([]Message, error) bool) {
+		for _, p := range f.Pages {
+			if skip != nil && skip(p.ID) {
+				continue
+			}
+			list, err := f.messages(ctx, p)
+			if !yield(list, err) || err != nil {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,303 @@
+package storage
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/fxamacker/cbor/v2"
+	"github.com/oklog/ulid/v2"
+	"golang.org/x/sync/errgroup"
+
+	"restante/storage/internal/index"
+	"restante/storage/internal/pack"
+	"restante/storage/internal/seal"
+	"restante/storage/ledger"
+	"restante/storage/objects"
+)
+
+func vaultName(id ID) string       { return "vaults/" + id.String() }
+func packName(id ulid.ULID) string { return "packs/" + id.String() }
+func indexName(id ulid.ULID) string {
+	return "indexes/" + id.String()
+}
+
+// vaultPlain is what a vault's box holds. FORMAT.md section 3.
+type vaultPlain struct {
+	ID   ID       `cbor:"1,keyasint"`
+	Name string   `cbor:"2,keyasint"`
+	Key  seal.Key `cbor:"3,keyasint"`
+}
+
+// makeVault puts a new vault's key into the store.
+func (r *Repository) makeVault(ctx context.Context, name string) (ledger.Vault, error) {
+	p := vaultPlain{Name: name}
+	rand.Read(p.ID[:])
+	rand.Read(p.Key[:])
+	plain, err := cbor.Marshal(p)
+	if err != nil {
+		return ledger.Vault{}, err
+	}
+	box, err := r.sealer.Seal(nil, &r.key, seal.Vault, p.ID[:], plain, seal.Options{})
+	if err != nil {
+		return ledger.Vault{}, err
+	}
+	if err := r.store.Put(ctx, vaultName(p.ID), box); err != nil {
+		return ledger.Vault{}, fmt.Errorf("write the vault's key: %w", err)
+	}
+	return ledger.Vault{ID: p.ID, Name: name}, nil
+}
+
+// A vault is an open vault: its keys, and where its blobs are.
+type vault struct {
+	id    ID
+	name  string
+	repo  *Repository
+	scope pack.Scope
+	index *index.Set
+
+	idKey seal.Key
+	macs  sync.Pool // of hash.Hash
+
+	// covered is the number of ledger entries whose packs the index covers.
+	covered atomic.Uint64
+	gather  sync.Mutex // one coverPacks at a time
+}
+
+// vault opens a vault.
+func (r *Repository) vault(ctx context.Context, id ID) (*vault, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if v := r.vaults[id]; v != nil {
+		return v, nil
+	}
+	box, err := r.store.Get(ctx, vaultName(id), 0, -1)
+	if errors.Is(err, objects.ErrNotFound) {
+		return nil, fmt.Errorf("vault %s: its key is %w: the vault was destroyed, or the store has lost it", id.Short(), ErrMissing)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the key of vault %s: %w", id.Short(), err)
+	}
+	plain, err := r.sealer.Open(&r.key, seal.Vault, id[:], box, -1)
+	if err != nil {
+		return nil, fmt.Errorf("vault %s: %w: %w", id.Short(), ErrDamaged, err)
+	}
+	var p vaultPlain
+	if err := cbor.Unmarshal(plain, &p); err != nil || p.ID != id {
+		return nil, fmt.Errorf("vault %s: %w", id.Short(), ErrDamaged)
+	}
+	v := &vault{id: id, name: p.Name, repo: r, scope: pack.Scope{Sealer: r.sealer, Key: &p.Key, Vault: id}}
+	if v.idKey, err = seal.Derive(&p.Key, "blob ids"); err != nil {
+		return nil, err
+	}
+	v.macs.New = func() any { return hmac.New(sha256.New, v.idKey[:]) }
+	if v.index, err = index.OpenSet(filepath.Join(r.cache.dir, "index", id.Short())); err != nil {
+		return nil, fmt.Errorf("open the local index: %w", err)
+	}
+	r.vaults[id] = v
+	return v, nil
+}
+
+// VaultID finds a vault by its name.
+func (r *Repository) VaultID(name string) (id ID, err error) {
+	found := false
+	r.ledger.View(func(s *ledger.State) {
+		for _, v := range s.Vaults {
+			if v.Name == name {
+				id, found = v.ID, true
+			}
+		}
+	})
+	if !found {
+		return id, fmt.Errorf("there is no vault %q", name)
+	}
+	return id, nil
+}
+
+// A domain keeps blobs of different purposes apart. FORMAT.md section 4.
+type domain byte
+
+const (
+	contentDomain   domain = 1
+	recipeDomain    domain = 2
+	structureDomain domain = 3
+)
+
+func domainOf(c pack.Class) domain {
+	switch c {
+	case pack.Recipes:
+		return recipeDomain
+	case pack.Structure:
+		return structureDomain
+	}
+	return contentDomain
+}
+
+// blobID names octets.
+func (v *vault) blobID(d domain, octets []byte) (id BlobID) {
+	mac := v.macs.Get().(hash.Hash)
+	defer v.macs.Put(mac)
+	mac.Reset()
+	mac.Write([]byte{byte(d)})
+	mac.Write(octets)
+	var sum [sha256.Size]byte
+	copy(id[:], mac.Sum(sum[:0]))
+	return id
+}
+
+// live says whether a pack may be read.
+func (v *vault) live(id ulid.ULID) (ok bool) {
+	v.repo.ledger.View(func(s *ledger.State) {
+		p, found := s.Packs[id]
+		ok = found && p.Vault == v.id
+	})
+	return ok
+}
+
+// locate finds a blob that is in a live pack.
+func (v *vault) locate(ctx context.Context, id BlobID) (index.Location, bool, error) {
+	for damaged := 0; ; damaged++ {
+		if err := v.coverPacks(ctx); err != nil {
+			return index.Location{}, false, err
+		}
+		where, found, err := v.index.Lookup(id, v.live)
+		if err == nil {
+			return where, found, nil
+		}
+		if !errors.Is(err, index.ErrDamaged) || damaged == 8 {
+			return index.Location{}, false, fmt.Errorf("local index: %w", err)
+		}
+		v.covered.Store(0)
+		v.repo.log.Warn("a table of the local index was damaged; it is made again")
+	}
+}
+
+// coverPacks brings the directories of all live packs of the vault into the
+// local index, from indexes where they cover them, else from the packs.
+func (v *vault) coverPacks(ctx context.Context) error {
+	if v.covered.Load() == v.repo.entries() {
+		return nil
+	}
+	v.gather.Lock()
+	defer v.gather.Unlock()
+	var indexes []ledger.Index
+	var packs []ledger.Pack
+	var upTo uint64
+	v.repo.ledger.View(func(s *ledger.State) {
+		upTo = s.Next
+		missing := map[ulid.ULID]bool{}
+		for id, p := range s.Packs {
+			if p.Vault == v.id && !v.index.Covers(id) {
+				missing[id] = true
+			}
+		}
+		if len(missing) == 0 {
+			return
+		}
+		for _, i := range s.Indexes {
+			useful := false
+			for _, p := range i.Packs {
+				if missing[p] {
+					useful = true
+					delete(missing, p)
+				}
+			}
+			if useful && i.Vault == v.id {
+				indexes = append(indexes, i)
+			}
+		}
+		for id := range missing {
+			packs = append(packs, s.Packs[id])
+		}
+	})
+	for _, i := range indexes {
+		got, err := v.readIndex(ctx, i)
+		if err != nil {
+			// Indexes can be lost: their packs have the same.
+			v.repo.log.Warn("an index cannot be read; the packs' own directories are read instead", "index", i.ID, "error", err)
+			v.repo.ledger.View(func(s *ledger.State) {
+				for _, id := range i.Packs {
+					if p, ok := s.Packs[id]; ok && !v.index.Covers(id) {
+						packs = append(packs, p)
+					}
+				}
+			})
+			continue
+		}
+		if err := v.index.Add(got, v.live); err != nil {
+			return err
+		}
+	}
+	if err := v.coverFromPacks(ctx, packs); err != nil {
+		return err
+	}
+	v.covered.Store(upTo)
+	return nil
+}
+
+// entries is how many ledger entries this machine knows of.
+func (r *Repository) entries() (n uint64) {
+	r.ledger.View(func(s *ledger.State) { n = s.Next })
+	return n
+}
+
+func (v *vault) readIndex(ctx context.Context, i ledger.Index) ([]index.Pack, error) {
+	box, err := v.repo.store.Get(ctx, indexName(i.ID), 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	data, err := v.repo.sealer.Open(v.scope.Key, seal.Index, append(v.id[:], i.ID[:]...), box, -1)
+	if err != nil {
+		return nil, err
+	}
+	return index.Parse(data)
+}
+
+func (v *vault) coverFromPacks(ctx context.Context, packs []ledger.Pack) error {
+	// A few at a time: memory stays small, and the work done stays done.
+	const batch = 16
+	for len(packs) > 0 {
+		n := min(batch, len(packs))
+		got := make([]index.Pack, n)
+		g, ctx := errgroup.WithContext(ctx)
+		g.SetLimit(8)
+		for i, p := range packs[:n] {
+			g.Go(func() error {
+				d, err := v.readDirectory(ctx, p)
+				got[i] = index.Pack{ID: p.ID, Size: p.Size, Directory: d}
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
+			return err
+		}
+		if err := v.index.Add(got, v.live); err != nil {
+			return err
+		}
+		packs = packs[n:]
+	}
+	return nil
+}
+
+// readDirectory reads a pack's own directory.
+func (v *vault) readDirectory(ctx context.Context, p ledger.Pack) (pack.Directory, error) {
+	d, err := pack.ReadDirectory(&v.scope, p.ID, p.Size, func(offset, length int64) ([]byte, error) {
+		return v.repo.store.Get(ctx, packName(p.ID), offset, length)
+	})
+	switch {
+	case errors.Is(err, objects.ErrNotFound):
+		return nil, fmt.Errorf("pack %s is %w: %w", p.ID, ErrMissing, err)
+	case errors.Is(err, objects.ErrRange), errors.Is(err, seal.ErrOpen), errors.Is(err, pack.ErrNotPack):
+		return nil, fmt.Errorf("pack %s is %w: %w", p.ID, ErrDamaged, err)
+	case err != nil:
+		return nil, fmt.Errorf("read the directory of pack %s: %w", p.ID, err)
+	}
+	return d, nil
+}
