@@ -1,12 +1,15 @@
 package index
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/oklog/ulid/v2"
@@ -103,6 +106,16 @@ func TestEveryBlobIsFoundThroughMergesAndReopening(t *testing.T) {
 	}
 	defer s.Close()
 	mustFind(t, s, packs)
+	some := map[ulid.ULID]pack.Directory{packs[3].ID: packs[3].Directory, packs[len(packs)-1].ID: packs[len(packs)-1].Directory}
+	again, err := s.Directories(slices.Collect(maps.Keys(some)))
+	if err != nil || len(again) != len(some) {
+		t.Fatalf("%d directories, %v", len(again), err)
+	}
+	for _, p := range again {
+		if !bytes.Equal(p.Directory.Append(nil), some[p.ID].Append(nil)) {
+			t.Errorf("the directory of pack %s is not what was added", p.ID)
+		}
+	}
 	blobs := 0
 	for _, p := range packs {
 		blobs += p.Directory.Blobs()
@@ -278,4 +291,3 @@ func BenchmarkLookup(b *testing.B) {
 		}
 	})
 }
-

@@ -198,3 +198,26 @@ func (s *Set) Blobs() int {
 	}
 	return n
 }
+
+// Directories puts the directories of covered packs together again. A pack
+// that is not covered is left out.
+func (s *Set) Directories(ids []ulid.ULID) ([]Pack, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	want := make(map[ulid.ULID]bool, len(ids))
+	for _, id := range ids {
+		want[id] = true
+	}
+	var packs []Pack
+	for _, t := range s.tables {
+		part, err := t.directories(want)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range part {
+			delete(want, p.ID) // it may stand in two tables
+		}
+		packs = append(packs, part...)
+	}
+	return packs, nil
+}

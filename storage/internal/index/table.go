@@ -223,6 +223,45 @@ func (t *table) all() iter.Seq2[record, error] {
 	}
 }
 
+// directories puts the directories of the wanted packs together.
+func (t *table) directories(want map[ulid.ULID]bool) ([]Pack, error) {
+	var packs []Pack
+	packAt := map[uint32]int{} // number in the table → in packs
+	for i, p := range t.packs {
+		if want[p.ID] {
+			packAt[uint32(i)] = len(packs)
+			packs = append(packs, Pack{ID: p.ID, Size: p.Size})
+		}
+	}
+	if len(packs) == 0 {
+		return nil, nil
+	}
+	members := map[uint32][]record{} // of each segment
+	for r, err := range t.all() {
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := packAt[t.segments[r.segment].pack]; ok {
+			members[r.segment] = append(members[r.segment], r)
+		}
+	}
+	for i, s := range t.segments {
+		at, ok := packAt[s.pack]
+		if !ok {
+			continue
+		}
+		seg := pack.Segment{Class: s.class, Offset: int64(s.offset), Box: int(s.box), Raw: int(s.raw)}
+		list := members[uint32(i)]
+		slices.SortFunc(list, func(a, b record) int { return cmp.Or(cmp.Compare(a.offset, b.offset), cmp.Compare(a.length, b.length)) })
+		for _, r := range list {
+			seg.IDs = append(seg.IDs, r.id)
+			seg.Lengths = append(seg.Lengths, r.length)
+		}
+		packs[at].Directory = append(packs[at].Directory, seg)
+	}
+	return packs, nil
+}
+
 // writeTable writes a table of what the records refer to in packs and
 // segments. Records come sorted by id.
 func writeTable(dir string, packs []Pack, segments []segmentRef, records iter.Seq2[record, error]) (_ *table, err error) {
