@@ -1,0 +1,8 @@
+//go:build !unix
+
+package servers
+
+import "io/fs"
+
+// owner is never called where there is no testbed.
+func owner(fs.FileInfo) (uid, gid int) { return -1, -1 }
