@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/oklog/ulid/v2"
@@ -41,15 +42,18 @@ const mostUncovered = 8
 // the new ones share. The error is ErrPruned where one of them, or a pack, is
 // no longer there.
 func (w *Writer) Commit(ctx context.Context, snapshots []Snapshot, superseded, bases []ID) error {
+	w.gate.Lock()
+	defer w.gate.Unlock()
 	if err := w.flush(); err != nil {
 		return err
 	}
 	w.mu.Lock()
 	written := w.written
-	w.mu.Unlock()
 	for _, p := range written {
 		w.used[p.ID] = struct{}{}
 	}
+	used := maps.Clone(w.used)
+	w.mu.Unlock()
 	c := &ledger.Commit{Snapshots: snapshots, Superseded: superseded}
 	for i := range snapshots {
 		if !snapshots[i].Parent.IsZero() {
@@ -64,7 +68,7 @@ func (w *Writer) Commit(ctx context.Context, snapshots []Snapshot, superseded, b
 		return err
 	}
 	err := w.repo.ledger.Append(ctx, func(s *ledger.State) (ledger.Body, error) {
-		return c, w.check(s, c, bases)
+		return c, check(s, c, bases, used)
 	})
 	if err != nil {
 		return err
@@ -79,6 +83,7 @@ func (w *Writer) Commit(ctx context.Context, snapshots []Snapshot, superseded, b
 	}
 	w.mu.Lock()
 	clear(w.pending)
+	clear(w.recent)
 	w.mu.Unlock()
 	for _, id := range c.Dropped {
 		if err := w.repo.store.Delete(ctx, indexName(id)); err != nil {
@@ -93,7 +98,7 @@ func (w *Writer) Commit(ctx context.Context, snapshots []Snapshot, superseded, b
 
 // check is what must hold in the state before a commit. FORMAT.md section 8,
 // Writers.
-func (w *Writer) check(s *ledger.State, c *ledger.Commit, bases []ID) error {
+func check(s *ledger.State, c *ledger.Commit, bases []ID, used map[ulid.ULID]struct{}) error {
 	if len(bases) > 0 {
 		there := map[ID]bool{}
 		for _, list := range s.Snapshots {
@@ -111,7 +116,7 @@ func (w *Writer) check(s *ledger.State, c *ledger.Commit, bases []ID) error {
 	for _, p := range c.Packs {
 		fresh[p.ID] = true
 	}
-	for id := range w.used {
+	for id := range used {
 		_, condemned := s.Condemned[id]
 		_, live := s.Packs[id]
 		if condemned || !live && !fresh[id] {

@@ -38,7 +38,7 @@ func (w *Writer) Draft(parent *Folder) *Draft {
 	if parent != nil {
 		d.folder = *parent
 	}
-	d.folder.tree = &Tree{v: w.v}
+	d.folder.tree = &Tree{v: w.v, w: w}
 	return d
 }
 
@@ -48,7 +48,7 @@ func (d *Draft) Describe(set func(f *Folder)) {
 	defer d.mu.Unlock()
 	f := d.folder
 	set(&f)
-	f.Pages, f.FlagPages, f.Messages, f.Bytes, f.tree = d.folder.Pages, d.folder.FlagPages, d.folder.Messages, d.folder.Bytes, d.folder.tree
+	f.MailList, f.FlagList, f.Messages, f.Bytes, f.tree = d.folder.MailList, d.folder.FlagList, d.folder.Messages, d.folder.Bytes, d.folder.tree
 	d.folder = f
 }
 
@@ -116,7 +116,6 @@ func (d *Draft) Save(ctx context.Context) (SavedFolder, error) {
 	}
 
 	f := &d.folder
-	var err error
 	bytes := f.Bytes + d.bytes
 	messagePages := pager[Message]{
 		size: messagesPerPage, uid: func(m Message) uint32 { return m.UID },
@@ -124,7 +123,8 @@ func (d *Draft) Save(ctx context.Context) (SavedFolder, error) {
 		save: d.saveMessages,
 		drop: func(m Message) { bytes -= m.Size },
 	}
-	if f.Pages, err = messagePages.rewrite(append(slices.Clone(f.Pages), d.saved...), d.loose, d.removed); err != nil {
+	mailList, err := messagePages.rewriteList(ctx, d, f.MailList, d.saved, d.loose, d.removed)
+	if err != nil {
 		return SavedFolder{}, fmt.Errorf("folder %q: %w", f.Name(), err)
 	}
 	flagPages := pager[flagItem]{
@@ -134,21 +134,15 @@ func (d *Draft) Save(ctx context.Context) (SavedFolder, error) {
 			return d.savePage(list[0].uid, list[len(list)-1].uid, len(list), appendFlagPage(nil, list, &d.sets))
 		},
 	}
-	if f.FlagPages, err = flagPages.rewrite(slices.Clone(f.FlagPages), flags, d.removed); err != nil {
+	flagList, err := flagPages.rewriteList(ctx, d, f.FlagList, nil, flags, d.removed)
+	if err != nil {
 		return SavedFolder{}, fmt.Errorf("folder %q: %w", f.Name(), err)
 	}
-	f.Bytes, f.Messages = bytes, 0
-	for _, p := range f.Pages {
-		f.Messages += int64(p.Count)
-	}
-	flagged := int64(0)
-	for _, p := range f.FlagPages {
-		flagged += int64(p.Count)
-	}
-	if flagged != f.Messages {
+	if flagList.count() != mailList.count() {
 		// The next run would take flags for messages that it need not read.
-		return SavedFolder{}, fmt.Errorf("folder %q: flags of %d messages for %d messages", f.Name(), flagged, f.Messages)
+		return SavedFolder{}, fmt.Errorf("folder %q: flags of %d messages for %d messages", f.Name(), flagList.count(), mailList.count())
 	}
+	f.MailList, f.FlagList, f.Messages, f.Bytes = mailList, flagList, mailList.count(), bytes
 	d.saved, d.loose, d.flags, d.removed, d.bytes = nil, nil, nil, nil, 0
 
 	b, err := canonical.Marshal(f)
@@ -211,6 +205,21 @@ type leaf[T any] struct {
 	page
 	items   []T
 	changed bool
+}
+
+// rewriteList is rewrite for the pages of a list, with more that are new.
+func (p *pager[T]) rewriteList(ctx context.Context, d *Draft, l pageList, more []page, put []T, removed []uint32) (pageList, error) {
+	if len(more)+len(put)+len(removed) == 0 {
+		return l, nil
+	}
+	pages, err := l.pages(d.folder.load(ctx))
+	if err != nil {
+		return l, err
+	}
+	if pages, err = p.rewrite(slices.Concat(pages, more), put, removed); err != nil {
+		return l, err
+	}
+	return listPages(pages, d.w.saveStructure)
 }
 
 // rewrite returns the pages with the items of put in their places and without

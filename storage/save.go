@@ -32,9 +32,14 @@ type Writer struct {
 	uploads  chan struct{}
 	inFlight sync.WaitGroup // segments being sealed, then packs being written
 
+	// gate lets nobody save while a commit is made: held for reading by save,
+	// for writing by Commit.
+	gate sync.RWMutex
+
 	mu      sync.Mutex // guards what follows
 	open    [pack.Structure + 1]segmentDraft
 	pending map[BlobID]struct{} // saved, and not in the index yet
+	recent  map[BlobID][]byte   // structure among them, for drafts that go on
 	used    map[ulid.ULID]struct{}
 	pack    *pack.Builder
 	written []index.Pack // in the store, not committed
@@ -61,7 +66,7 @@ func (r *Repository) Writer(ctx context.Context, vaultID ID) (*Writer, error) {
 	w := &Writer{
 		repo: r, v: v,
 		sealers: make(chan struct{}, runtime.GOMAXPROCS(0)), uploads: make(chan struct{}, 2),
-		pending: map[BlobID]struct{}{}, used: map[ulid.ULID]struct{}{},
+		pending: map[BlobID]struct{}{}, recent: map[BlobID][]byte{}, used: map[ulid.ULID]struct{}{},
 	}
 	w.ctx, w.stop = context.WithCancelCause(ctx)
 	return w, nil
@@ -109,13 +114,28 @@ func (w *Writer) SaveMessage(m io.ReaderAt, size int64) (SavedMessage, error) {
 	return SavedMessage{id, isNew, result.Fallback}, err
 }
 
+// saveStructure saves a blob of a tree and keeps the octets.
 func (w *Writer) saveStructure(octets []byte) (BlobID, error) {
-	id, _, err := w.save(pack.Structure, octets)
+	id, isNew, err := w.save(pack.Structure, octets)
+	if isNew {
+		w.mu.Lock()
+		w.recent[id] = octets
+		w.mu.Unlock()
+	}
 	return id, err
+}
+
+func (w *Writer) recentStructure(id BlobID) ([]byte, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	b, ok := w.recent[id]
+	return b, ok
 }
 
 // save saves a blob, unless the vault has it.
 func (w *Writer) save(c pack.Class, octets []byte) (id BlobID, isNew bool, err error) {
+	w.gate.RLock()
+	defer w.gate.RUnlock()
 	var refreshErr error
 	w.refresh.Do(func() { refreshErr = w.repo.ledger.Refresh(w.ctx) })
 	if refreshErr != nil {
@@ -274,7 +294,7 @@ func (w *Writer) write(b *pack.Builder) error {
 	return nil
 }
 
-// flush seals and writes all that was saved.
+// flush seals and writes all that was saved. The caller holds gate.
 func (w *Writer) flush() error {
 	for c := range w.open {
 		w.mu.Lock()

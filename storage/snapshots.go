@@ -173,3 +173,9 @@ func (r *Repository) Since(account string, p Point) ([]Snapshot, error) {
 	i := slices.IndexFunc(list, func(s Snapshot) bool { return s.ID == first.ID })
 	return list[i:], nil
 }
+
+// packs lists the live packs.
+func (r *Repository) packs() (list []ledger.Pack) {
+	r.ledger.View(func(s *ledger.State) { list = slices.Collect(maps.Values(s.Packs)) })
+	return list
+}

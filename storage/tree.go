@@ -18,6 +18,17 @@ type Tree struct {
 	Folders  []*Folder
 
 	v *vault
+	w *Writer // of a draft: blobs that are not committed yet are there
+}
+
+// load returns a structure blob.
+func (t *Tree) load(ctx context.Context, id BlobID) ([]byte, error) {
+	if t.w != nil {
+		if b, ok := t.w.recentStructure(id); ok {
+			return b, nil
+		}
+	}
+	return t.v.load(ctx, id, structureDomain)
 }
 
 // A Folder is a folder in a snapshot. FORMAT.md section 7.
@@ -35,10 +46,10 @@ type Folder struct {
 	Messages      int64  `cbor:"10,keyasint,omitempty"`
 	Bytes         int64  `cbor:"11,keyasint,omitempty"` // octets of its messages
 	// Counted is how many messages the server said there were.
-	Counted   int64     `cbor:"12,keyasint,omitempty"`
-	Pages     []page    `cbor:"13,keyasint,omitempty"`
-	FlagPages []page    `cbor:"14,keyasint,omitempty"`
-	Missing   []Missing `cbor:"15,keyasint,omitempty"`
+	Counted  int64     `cbor:"12,keyasint,omitempty"`
+	MailList pageList  `cbor:"13,keyasint,omitempty"`
+	FlagList pageList  `cbor:"14,keyasint,omitempty"`
+	Missing  []Missing `cbor:"15,keyasint,omitempty"`
 
 	tree *Tree
 	id   BlobID
@@ -50,14 +61,6 @@ type Missing struct {
 	UID    uint32
 	Tries  int
 	Reason string
-}
-
-// A page is a reference to a page blob.
-type page struct {
-	_           struct{} `cbor:",toarray"`
-	First, Last uint32   // UIDs
-	Count       int
-	ID          BlobID
 }
 
 // root is the blob at a tree's top.
@@ -145,7 +148,7 @@ func (r *Repository) OpenSnapshot(ctx context.Context, s Snapshot) (*Tree, error
 }
 
 func (t *Tree) record(ctx context.Context, id BlobID, into any) error {
-	b, err := t.v.load(ctx, id, structureDomain)
+	b, err := t.load(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -169,32 +172,24 @@ func (t *Tree) Folder(levels []string) *Folder {
 // their UIDs. It ends after the first error.
 func (f *Folder) All(ctx context.Context) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
-		sets := new(flagSets)
-		var flags []flagItem
-		rest := f.FlagPages
-		for _, p := range f.Pages {
-			list, err := f.messages(ctx, p)
-			if err != nil {
-				yield(Message{}, err)
+		flags, stop := iter.Pull2(f.Flags(ctx))
+		defer stop()
+		at, err, more := flags()
+		for list, listErr := range f.PageWise(ctx, nil) {
+			if listErr != nil {
+				yield(Message{}, listErr)
 				return
 			}
 			for _, m := range list {
-				for len(flags) == 0 || flags[0].uid < m.UID {
-					if len(flags) > 0 {
-						flags = flags[1:]
-						continue
-					}
-					if len(rest) == 0 {
-						break
-					}
-					if flags, err = f.flags(ctx, rest[0], sets); err != nil {
-						yield(Message{}, err)
-						return
-					}
-					rest = rest[1:]
+				for more && err == nil && at.UID < m.UID {
+					at, err, more = flags()
 				}
-				if len(flags) > 0 && flags[0].uid == m.UID {
-					m.Flags = sets.sets[flags[0].set]
+				if err != nil {
+					yield(Message{}, err)
+					return
+				}
+				if more && at.UID == m.UID {
+					m.Flags = at.Flags
 				}
 				if !yield(m, nil) {
 					return
@@ -204,12 +199,23 @@ func (f *Folder) All(ctx context.Context) iter.Seq2[Message, error] {
 	}
 }
 
+// Flagged is a message's flags.
+type Flagged struct {
+	UID   uint32
+	Flags []string
+}
+
 // Flags goes through the UIDs of the folder's messages and their flags, in
 // ascending order, which takes much less reading than All.
 func (f *Folder) Flags(ctx context.Context) iter.Seq2[Flagged, error] {
 	return func(yield func(Flagged, error) bool) {
+		pages, err := f.FlagList.pages(f.load(ctx))
+		if err != nil {
+			yield(Flagged{}, err)
+			return
+		}
 		sets := new(flagSets)
-		for _, p := range f.FlagPages {
+		for _, p := range pages {
 			list, err := f.flags(ctx, p, sets)
 			if err != nil {
 				yield(Flagged{}, err)
@@ -224,42 +230,17 @@ func (f *Folder) Flags(ctx context.Context) iter.Seq2[Flagged, error] {
 	}
 }
 
-// Flagged is a message's flags.
-type Flagged struct {
-	UID   uint32
-	Flags []string
-}
-
-func (f *Folder) messages(ctx context.Context, p page) ([]Message, error) {
-	b, err := f.tree.v.load(ctx, p.ID, structureDomain)
-	if err != nil {
-		return nil, fmt.Errorf("folder %q: %w", f.Name(), err)
-	}
-	list, err := parseMessagePage(b)
-	if err != nil {
-		return nil, fmt.Errorf("folder %q: blob %x: %w: %w", f.Name(), p.ID, ErrDamaged, err)
-	}
-	return list, nil
-}
-
-func (f *Folder) flags(ctx context.Context, p page, sets *flagSets) ([]flagItem, error) {
-	b, err := f.tree.v.load(ctx, p.ID, structureDomain)
-	if err != nil {
-		return nil, fmt.Errorf("folder %q: %w", f.Name(), err)
-	}
-	list, err := parseFlagPage(b, sets)
-	if err != nil {
-		return nil, fmt.Errorf("folder %q: blob %x: %w: %w", f.Name(), p.ID, ErrDamaged, err)
-	}
-	return list, nil
-}
-
-// Pages goes through the folder's messages page by page, without flags,
-// leaving out the pages that skip knows; it is told each page's id. Snapshots
-// share pages, so whoever looks at many of them reads each page once.
+// PageWise goes through the folder's messages page by page, without flags,
+// leaving out the pages that skip, told each page's id, says are known.
+// Snapshots share pages, so whoever looks at many of them reads each once.
 func (f *Folder) PageWise(ctx context.Context, skip func(id BlobID) bool) iter.Seq2[[]Message, error] {
 	return func(yield func([]Message, error) bool) {
-		for _, p := range f.Pages {
+		pages, err := f.MailList.pages(f.load(ctx))
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, p := range pages {
 			if skip != nil && skip(p.ID) {
 				continue
 			}
@@ -269,4 +250,39 @@ func (f *Folder) PageWise(ctx context.Context, skip func(id BlobID) bool) iter.S
 			}
 		}
 	}
+}
+
+// load returns a function that loads structure blobs for this folder.
+func (f *Folder) load(ctx context.Context) func(BlobID) ([]byte, error) {
+	return func(id BlobID) ([]byte, error) {
+		b, err := f.tree.load(ctx, id)
+		if err != nil {
+			return nil, fmt.Errorf("folder %q: %w", f.Name(), err)
+		}
+		return b, nil
+	}
+}
+
+func (f *Folder) messages(ctx context.Context, p page) ([]Message, error) {
+	b, err := f.load(ctx)(p.ID)
+	if err != nil {
+		return nil, err
+	}
+	list, err := parseMessagePage(b)
+	if err != nil {
+		return nil, fmt.Errorf("folder %q: blob %x: %w: %w", f.Name(), p.ID, ErrDamaged, err)
+	}
+	return list, nil
+}
+
+func (f *Folder) flags(ctx context.Context, p page, sets *flagSets) ([]flagItem, error) {
+	b, err := f.load(ctx)(p.ID)
+	if err != nil {
+		return nil, err
+	}
+	list, err := parseFlagPage(b, sets)
+	if err != nil {
+		return nil, fmt.Errorf("folder %q: blob %x: %w: %w", f.Name(), p.ID, ErrDamaged, err)
+	}
+	return list, nil
 }
