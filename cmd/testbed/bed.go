@@ -121,7 +121,10 @@ func prepare(ctx context.Context, o options) (usable []service, missing map[stri
 		if _, err := s.version(); err == nil {
 			usable = append(usable, s)
 		} else {
-			missing[s.name] = errors.Join(err, why[s.name])
+			missing[s.name] = err
+			if why[s.name] != nil {
+				missing[s.name] = fmt.Errorf("%w; %w", err, why[s.name])
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(missing)) {

@@ -84,15 +84,15 @@ func samplePicture() (string, error) {
 	return lines.String(), nil
 }
 
-// loadSample puts the sample mail into alice's mailbox and returns how many
-// messages it is.
-func loadSample(ctx context.Context, imap string) (int, error) {
+// loadSample puts the sample mail into the mailbox of a user and returns how
+// many messages it is.
+func loadSample(ctx context.Context, imap, user string) (int, error) {
 	c, err := rawimap.Dial(ctx, imap)
 	if err != nil {
 		return 0, err
 	}
 	defer c.Close()
-	if err := c.Login("alice", "testbed"); err != nil {
+	if err := c.Login(user, "testbed"); err != nil {
 		return 0, err
 	}
 	all, err := sampleMail()

@@ -16,7 +16,7 @@ func up(ctx context.Context, o options) error {
 	}
 	defer b.close()
 	if imap := b.env["TESTBED_IMAP"]; imap != "" {
-		n, err := loadSample(ctx, imap)
+		n, err := loadSample(ctx, imap, "alice")
 		if err != nil {
 			return fmt.Errorf("loading sample mail: %w", err)
 		}

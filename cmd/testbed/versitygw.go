@@ -53,7 +53,7 @@ func versitygwInstalled() (string, error) {
 		return "", err
 	}
 	if _, err := os.Stat(path); err != nil {
-		return "", errors.New("versitygw " + versitygwVersion + " has not been built yet")
+		return "", errors.New("versitygw " + versitygwVersion + " is not built")
 	}
 	return "versitygw " + versitygwVersion, nil
 }
@@ -61,6 +61,9 @@ func versitygwInstalled() (string, error) {
 func buildVersitygw(ctx context.Context, o options) error {
 	path, err := versitygwPath()
 	if err != nil {
+		return err
+	}
+	if _, err := exec.LookPath("go"); err != nil {
 		return err
 	}
 	if !o.quiet {
