@@ -61,7 +61,7 @@ func BenchmarkSplit(b *testing.B) {
 		b.Run(c.name+"/Join", func(b *testing.B) {
 			b.SetBytes(int64(len(c.m)))
 			b.ReportAllocs()
-			s := memory{}
+			s := new(store)
 			res, _ := Split(bytes.NewReader(c.m), int64(len(c.m)), s.save)
 			for b.Loop() {
 				if err := Join(io.Discard, res.Recipe, s.load); err != nil {

@@ -130,6 +130,9 @@ func (j *joiner) text(p []byte) error {
 // base64 writes part in standard base64 with padding (RFC 4648 section 4), in
 // lines of so many characters, without an end after the last.
 func (j *joiner) base64(part []byte, line uint64, crlf bool) error {
+	if crlf && j.crlf {
+		return errTwiceCRLF
+	}
 	end := "\n"
 	if crlf || j.crlf {
 		end = "\r\n"

@@ -20,6 +20,9 @@ const (
 	formCRLF        // every LF in it becomes CRLF
 )
 
+// errTwiceCRLF: base64 with CRLF in a recipe that makes CRLF of every LF.
+var errTwiceCRLF = fmt.Errorf("%w: base64 has CRLF where all line ends are LF", ErrRecipe)
+
 // A Ref is a part that a recipe asks for.
 type Ref struct {
 	ID   ID
@@ -100,7 +103,7 @@ func (op *operation) read(operations []byte) (rest []byte, err error) {
 			return nil, fmt.Errorf("%w: it ends within the shape of base64", ErrRecipe)
 		}
 		end := rest[n]
-		if line%4 != 0 || end > 1 {
+		if line%4 != 0 || end > 1 || line == 0 && end > 0 {
 			return nil, fmt.Errorf("%w: base64 in lines of %d characters with line end %d cannot be", ErrRecipe, line, end)
 		}
 		op.line, op.crlf = line, end == 1
@@ -167,7 +170,7 @@ func References(recipe []byte) ([]Ref, error) {
 				open += op.octets
 			case doBase64:
 				if op.crlf {
-					return nil, fmt.Errorf("%w: CRLF within what has no CR", ErrRecipe)
+					return nil, errTwiceCRLF
 				}
 				octets += lines
 			}

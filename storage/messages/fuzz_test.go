@@ -1,0 +1,137 @@
+package messages
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// seeds adds the messages in testdata to a fuzz test.
+func seeds(f *testing.F, add func(m []byte)) {
+	names, _ := filepath.Glob("testdata/*.eml")
+	if len(names) == 0 {
+		f.Fatal("no messages in testdata")
+	}
+	for _, name := range names {
+		m, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		add(m)
+	}
+}
+
+func FuzzSplit(f *testing.F) {
+	seeds(f, func(m []byte) { f.Add(m) })
+	f.Fuzz(func(t *testing.T, m []byte) {
+		r, s := splitJoin(t, m)
+		again, t2 := splitJoin(t, m)
+		if !bytes.Equal(r.Recipe, again.Recipe) || len(s.parts) != len(t2.parts) {
+			t.Error("the same message is cut in two ways")
+		}
+		checkFootprint(t, m)
+		crlf := bytes.ReplaceAll(m, []byte("\n"), []byte("\r\n"))
+		splitJoin(t, crlf)
+	})
+}
+
+// counted is a writer that counts.
+type counted struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counted) Write(p []byte) (int, error) {
+	c.n += int64(len(p))
+	return c.w.Write(p)
+}
+
+// FuzzJoin gives Join recipes that nobody wrote, and parts of the sizes they
+// ask for or others.
+func FuzzJoin(f *testing.F) {
+	seeds(f, func(m []byte) {
+		r, _ := splitJoin(f, m)
+		f.Add(r.Recipe, []byte("Hello\n"), true)
+	})
+	f.Fuzz(func(t *testing.T, recipe, octets []byte, right bool) {
+		if len(octets) == 0 {
+			octets = []byte{'\n'}
+		}
+		refs, refsErr := References(recipe)
+		next := 0
+		tooLarge := errors.New("too large for a test")
+		load := func(id ID) ([]byte, error) {
+			n := int64(len(octets))
+			if right && next < len(refs) {
+				if refs[next].ID != id {
+					t.Errorf("part %d is %x for Join, %x for References", next, id, refs[next].ID)
+				}
+				n = refs[next].Size
+			}
+			next++
+			if n > 1<<20 {
+				return nil, tooLarge
+			}
+			return bytes.Repeat(octets, int(n)/len(octets)+1)[:n], nil
+		}
+		out := counted{w: io.Discard}
+		err := Join(&out, recipe, load)
+		size, sizeErr := Size(recipe)
+		switch {
+		case sizeErr != nil && out.n > 0, sizeErr == nil && out.n > size:
+			t.Errorf("%d octets written, Size is %d (%v)", out.n, size, sizeErr)
+		case err == nil && refsErr != nil:
+			t.Errorf("Join builds what References refuses: %v", refsErr)
+		case err == nil && out.n != size:
+			t.Errorf("%d octets written, %d announced, no error", out.n, size)
+		case err == nil && next != len(refs):
+			t.Errorf("%d parts loaded, %d referenced", next, len(refs))
+		case err != nil && refsErr == nil && right && !errors.Is(err, tooLarge) && recipe[0] == formAsIs:
+			t.Errorf("References finds nothing wrong, Join fails: %v", err)
+		}
+	})
+}
+
+func FuzzReferences(f *testing.F) {
+	seeds(f, func(m []byte) {
+		r, _ := splitJoin(f, m)
+		f.Add(r.Recipe)
+	})
+	f.Fuzz(func(t *testing.T, recipe []byte) {
+		refs, err := References(recipe)
+		if err != nil {
+			if refs != nil || !errors.Is(err, ErrRecipe) {
+				t.Errorf("%v, %v", refs, err)
+			}
+			return
+		}
+		if len(refs)*len(ID{}) > len(recipe) {
+			t.Errorf("%d references in %d octets", len(refs), len(recipe))
+		}
+		for _, ref := range refs {
+			if ref.Size <= 0 {
+				t.Errorf("a part of %d octets", ref.Size)
+			}
+		}
+	})
+}
+
+func FuzzSummarize(f *testing.F) {
+	seeds(f, func(m []byte) { f.Add(m) })
+	for _, c := range wordTests {
+		f.Add([]byte("Subject: " + c.in))
+	}
+	for _, c := range dateTests {
+		f.Add([]byte("Date: " + c.in))
+	}
+	f.Fuzz(func(t *testing.T, header []byte) {
+		checkSummary(t, Summarize(header))
+		found, err := ReadHeader(bytes.NewReader(header), int64(len(header)), 1<<16)
+		if err != nil || !bytes.HasPrefix(header, found) {
+			t.Errorf("header %q, %v", found, err)
+		}
+	})
+}
