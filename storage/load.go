@@ -147,7 +147,7 @@ func (v *vault) loadOnce(ctx context.Context, id BlobID, d domain) ([]byte, erro
 		return nil, err
 	}
 	if !found || domainOf(l.Class) != d {
-		return nil, fmt.Errorf("blob %x is %w: no pack has it", id, ErrMissing)
+		return nil, v.lost(id)
 	}
 	raw, err := v.segment(ctx, l)
 	if errors.Is(err, objects.ErrNotFound) {

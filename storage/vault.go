@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -69,6 +70,11 @@ type vault struct {
 	// covered is the number of ledger entries whose packs the index covers.
 	covered atomic.Uint64
 	gather  sync.Mutex // one coverPacks at a time
+
+	mu sync.Mutex // guards unreadable
+	// unreadable are live packs whose directory cannot be had, and why. What
+	// only they hold is lost; all else must stay readable.
+	unreadable map[ulid.ULID]error
 }
 
 // vault opens a vault.
@@ -93,7 +99,7 @@ func (r *Repository) vault(ctx context.Context, id ID) (*vault, error) {
 	if err := cbor.Unmarshal(plain, &p); err != nil || p.ID != id {
 		return nil, fmt.Errorf("vault %s: %w", id.Short(), ErrDamaged)
 	}
-	v := &vault{id: id, name: p.Name, repo: r, scope: pack.Scope{Sealer: r.sealer, Key: &p.Key, Vault: id}}
+	v := &vault{id: id, name: p.Name, repo: r, scope: pack.Scope{Sealer: r.sealer, Key: &p.Key, Vault: id}, unreadable: map[ulid.ULID]error{}}
 	if v.idKey, err = seal.Derive(&p.Key, "blob ids"); err != nil {
 		return nil, err
 	}
@@ -182,7 +188,7 @@ func (v *vault) locate(ctx context.Context, id BlobID) (index.Location, bool, er
 // coverPacks brings the directories of all live packs of the vault into the
 // local index, from indexes where they cover them, else from the packs.
 func (v *vault) coverPacks(ctx context.Context) error {
-	if v.covered.Load() == v.repo.entries() {
+	if v.covered.Load() == v.repo.ledger.Entries() {
 		return nil
 	}
 	v.gather.Lock()
@@ -242,12 +248,6 @@ func (v *vault) coverPacks(ctx context.Context) error {
 	return nil
 }
 
-// entries is how many ledger entries this machine knows of.
-func (r *Repository) entries() (n uint64) {
-	r.ledger.View(func(s *ledger.State) { n = s.Next })
-	return n
-}
-
 func (v *vault) readIndex(ctx context.Context, i ledger.Index) ([]index.Pack, error) {
 	box, err := v.repo.store.Get(ctx, indexName(i.ID), 0, -1)
 	if err != nil {
@@ -260,19 +260,31 @@ func (v *vault) readIndex(ctx context.Context, i ledger.Index) ([]index.Pack, er
 	return index.Parse(data)
 }
 
+// coverFromPacks brings the directories that stand in packs into the index.
 func (v *vault) coverFromPacks(ctx context.Context, packs []ledger.Pack) error {
 	// A few at a time: memory stays small, and the work done stays done.
-	const batch = 16
-	for len(packs) > 0 {
-		n := min(batch, len(packs))
-		got := make([]index.Pack, n)
+	for batch := range slices.Chunk(packs, 16) {
+		var mu sync.Mutex
+		var got []index.Pack
 		g, ctx := errgroup.WithContext(ctx)
 		g.SetLimit(8)
-		for i, p := range packs[:n] {
+		for _, p := range batch {
 			g.Go(func() error {
 				d, err := v.readDirectory(ctx, p)
-				got[i] = index.Pack{ID: p.ID, Size: p.Size, Directory: d}
-				return err
+				if errors.Is(err, ErrMissing) || errors.Is(err, ErrDamaged) {
+					v.repo.log.Error("a pack cannot be read; what only it holds is lost", "pack", p.ID, "error", err)
+					v.mu.Lock()
+					v.unreadable[p.ID] = err
+					v.mu.Unlock()
+					return nil
+				}
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				got = append(got, index.Pack{ID: p.ID, Size: p.Size, Directory: d})
+				return nil
 			})
 		}
 		if err := g.Wait(); err != nil {
@@ -281,9 +293,18 @@ func (v *vault) coverFromPacks(ctx context.Context, packs []ledger.Pack) error {
 		if err := v.index.Add(got, v.live); err != nil {
 			return err
 		}
-		packs = packs[n:]
 	}
 	return nil
+}
+
+// lost explains why a blob is in no pack that can be read.
+func (v *vault) lost(id BlobID) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, err := range v.unreadable {
+		return fmt.Errorf("blob %x is %w: no pack has it that can be read; %w", id, ErrMissing, err)
+	}
+	return fmt.Errorf("blob %x is %w: no pack has it", id, ErrMissing)
 }
 
 // readDirectory reads a pack's own directory.

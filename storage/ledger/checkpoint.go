@@ -224,6 +224,19 @@ func (l *Ledger) Checkpoint(ctx context.Context, light bool) error {
 	return nil
 }
 
+// Clone returns a copy of the state for the caller to keep.
+func (l *Ledger) Clone() (*State, error) {
+	b, err := l.Export()
+	if err != nil {
+		return nil, err
+	}
+	st := new(stored)
+	if err := decMode.Unmarshal(b, st); err != nil {
+		return nil, err
+	}
+	return st.state(), nil
+}
+
 // Equal says whether two ledgers have come to the same state.
 func Equal(a, b *Ledger) bool {
 	var x, y []byte

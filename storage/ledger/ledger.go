@@ -62,13 +62,15 @@ const (
 	// grow to some seconds this is about two minutes.
 	tries = 40
 
-	prefix = "ledger/"
+	// Prefix is what the names of entries begin with.
+	Prefix = "ledger/"
 )
 
 // First is the name of entry 0, with which a repository begins to exist.
-const First = prefix + "000000000000"
+const First = Prefix + "000000000000"
 
-func slot(n uint64) string { return fmt.Sprintf("%s%012d", prefix, n) }
+// Slot is the name of entry n.
+func Slot(n uint64) string { return fmt.Sprintf("%s%012d", Prefix, n) }
 
 // New returns the ledger that begins at the config with this SHA-256. Nothing
 // is read yet. Writer is what new entries say of who wrote them.
@@ -83,6 +85,12 @@ func (l *Ledger) View(f func(*State)) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	f(l.state)
+}
+
+// Entries is how many entries are known.
+func (l *Ledger) Entries() (n uint64) {
+	l.View(func(s *State) { n = s.Next })
+	return n
 }
 
 // Refresh reads the entries that were appended since. Where the state came out
@@ -158,7 +166,7 @@ func (l *Ledger) verify(ctx context.Context) error {
 }
 
 func (l *Ledger) get(ctx context.Context, n uint64) ([]byte, error) {
-	return l.store.Get(ctx, slot(n), 0, -1)
+	return l.store.Get(ctx, Slot(n), 0, -1)
 }
 
 // take opens entry n and applies it.
@@ -244,7 +252,7 @@ func (l *Ledger) Append(ctx context.Context, propose func(*State) (Body, error))
 func (l *Ledger) put(ctx context.Context, n uint64, box []byte, nonce [16]byte) (ours bool, err error) {
 	unclear := false // an earlier try may have stored the entry, or may still
 	for i := 0; ; i++ {
-		err := l.store.PutIfAbsent(ctx, slot(n), box)
+		err := l.store.PutIfAbsent(ctx, Slot(n), box)
 		switch {
 		case err == nil:
 			_, err := l.take(n, box)

@@ -139,9 +139,9 @@ func TestAcknowledgedEntriesOfManyWritersAreAllThereOnce(t *testing.T) {
 			t.Errorf("%d entries of %d", len(seen), writers*each)
 		}
 		slots := uint64(0)
-		for info := range memory.List(t.Context(), prefix, "") {
-			if info.Name != slot(slots) {
-				t.Fatalf("seed %d: %s where %s should be", seed, info.Name, slot(slots))
+		for info := range memory.List(t.Context(), Prefix, "") {
+			if info.Name != Slot(slots) {
+				t.Fatalf("seed %d: %s where %s should be", seed, info.Name, Slot(slots))
 			}
 			slots++
 		}
@@ -225,7 +225,7 @@ func TestDamagedOrMovedEntryStopsTheReader(t *testing.T) {
 		}
 	}
 	get := func(n uint64) []byte {
-		b, err := memory.Get(t.Context(), slot(n), 0, -1)
+		b, err := memory.Get(t.Context(), Slot(n), 0, -1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -238,7 +238,7 @@ func TestDamagedOrMovedEntryStopsTheReader(t *testing.T) {
 		"another entry's octets": second,
 		"flipped":                append(append([]byte{third[0] ^ 1}, third[1:len(third)-9]...), third[len(third)-9:]...),
 	} {
-		if err := memory.Put(t.Context(), slot(3), bad); err != nil {
+		if err := memory.Put(t.Context(), Slot(3), bad); err != nil {
 			t.Fatal(err)
 		}
 		if err := testLedger(memory).Refresh(t.Context()); err == nil {
@@ -253,11 +253,11 @@ func TestDamagedOrMovedEntryStopsTheReader(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	foreign, err := other.Get(t.Context(), slot(3), 0, -1)
+	foreign, err := other.Get(t.Context(), Slot(3), 0, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := memory.Put(t.Context(), slot(3), foreign); err != nil {
+	if err := memory.Put(t.Context(), Slot(3), foreign); err != nil {
 		t.Fatal(err)
 	}
 	if err := testLedger(memory).Refresh(t.Context()); !errors.Is(err, ErrChain) {
@@ -275,7 +275,7 @@ func TestEntryOfAnUnknownKindAsksForANewerProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	box, _ := plainBoxes{}.SealEntry(1, plain)
-	if err := memory.Put(t.Context(), slot(1), box); err != nil {
+	if err := memory.Put(t.Context(), Slot(1), box); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.Refresh(t.Context()); !errors.Is(err, ErrNewer) {
@@ -407,7 +407,7 @@ func TestStateOfAnotherOrLongerLedgerIsNotBuiltOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := memory.Delete(t.Context(), slot(3)); err != nil {
+	if err := memory.Delete(t.Context(), Slot(3)); err != nil {
 		t.Fatal(err)
 	}
 	imported := testLedger(memory)
@@ -424,7 +424,7 @@ func TestStateOfAnotherOrLongerLedgerIsNotBuiltOn(t *testing.T) {
 	for info := range memory.List(t.Context(), "", "") {
 		names = append(names, info.Name)
 	}
-	if !slices.Equal(names, []string{slot(0), slot(1), slot(2)}) {
+	if !slices.Equal(names, []string{Slot(0), Slot(1), Slot(2)}) {
 		t.Errorf("there is a gap now: %v", names)
 	}
 }

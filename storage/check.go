@@ -1,0 +1,488 @@
+package storage
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/oklog/ulid/v2"
+	"golang.org/x/sync/errgroup"
+
+	"restante/storage/internal/index"
+	"restante/storage/internal/pack"
+	"restante/storage/ledger"
+	"restante/storage/messages"
+	"restante/storage/objects"
+)
+
+// CheckOptions say how much is checked.
+type CheckOptions struct {
+	// ReadData is the share of the packs whose every blob is read, from 0 to
+	// 1; which packs is left to chance.
+	ReadData float64
+	// Progress is told from time to time how far it is; may be nil.
+	Progress func(CheckProgress)
+}
+
+// CheckProgress says what is being checked and how far it is.
+type CheckProgress struct {
+	Step        string
+	Done, Total int64 // packs, or snapshots
+}
+
+// A Finding is something that is wrong.
+type Finding struct {
+	Object  string `json:"object"`  // the object's name, or what else it is about
+	Problem string `json:"problem"` // a sentence
+}
+
+// Checked is what a check went through and found.
+type Checked struct {
+	Entries   uint64    `json:"ledger_entries"`
+	Packs     int       `json:"packs"`
+	PackBytes int64     `json:"pack_bytes"`
+	Indexes   int       `json:"indexes"`
+	Snapshots int       `json:"snapshots"`
+	Messages  int64     `json:"messages"` // distinct places: a message in two snapshots counts once
+	PacksRead int       `json:"packs_read"`
+	BytesRead int64     `json:"bytes_read"`
+	Unneeded  int       `json:"unneeded_packs"` // in the store, unknown to the ledger: of runs that were interrupted
+	Findings  []Finding `json:"findings"`
+}
+
+// Check proves the ledger from its first entry on, and that what it says is
+// there: keys, vaults, packs with their directories, indexes that agree with
+// them, and the tree of every snapshot down to the recipe of every message.
+// With ReadData it also opens every segment of a share of the packs, proves
+// every blob in them and what their recipes refer to.
+//
+// It changes nothing. The error says that the check could not be done; what is
+// wrong with the repository is in the Findings.
+func (r *Repository) Check(ctx context.Context, o CheckOptions) (*Checked, error) {
+	c := &checker{repo: r, o: o, result: Checked{Findings: []Finding{}}, seen: map[BlobID]bool{}}
+	if c.o.Progress == nil {
+		c.o.Progress = func(CheckProgress) {}
+	}
+	for _, step := range []func(context.Context) error{c.ledger, c.keys, c.packs, c.indexes, c.snapshots, c.data} {
+		if err := ctx.Err(); err != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for _, v := range c.vaults {
+		v.index.Close()
+		os.RemoveAll(v.dir)
+	}
+	slices.SortStableFunc(c.result.Findings, func(a, b Finding) int { return slices.Compare([]byte(a.Object), []byte(b.Object)) })
+	return &c.result, nil
+}
+
+type checker struct {
+	repo *Repository
+	o    CheckOptions
+
+	mu     sync.Mutex // guards result and seen
+	result Checked
+	seen   map[BlobID]bool // structure blobs that were gone through
+
+	state  *ledger.State // what the ledger gives; not changed any more
+	vaults map[ID]*checkedVault
+}
+
+// A checkedVault is a vault with an index made of the packs' own directories
+// and nothing else.
+type checkedVault struct {
+	*vault
+	index *index.Set
+	dir   string
+}
+
+func (c *checker) found(object, format string, a ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.result.Findings = append(c.result.Findings, Finding{object, fmt.Sprintf(format, a...)})
+}
+
+// ledger reads the whole ledger, whatever caches and checkpoints say.
+func (c *checker) ledger(ctx context.Context) error {
+	c.o.Progress(CheckProgress{Step: "ledger"})
+	b, err := c.repo.store.Get(ctx, configName, 0, -1)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", configName, err)
+	}
+	if _, id, err := parseConfig(b); err != nil || id != c.repo.id {
+		c.found(configName, "it is not the config that this repository was opened with")
+	}
+	l := ledger.New(c.repo.store, boxes{c.repo}, sha256.Sum256(b), "check")
+	last := ""
+	for info, err := range c.repo.store.List(ctx, ledger.Prefix, "") {
+		if err != nil {
+			return fmt.Errorf("list the ledger: %w", err)
+		}
+		last = info.Name
+	}
+	err = l.Refresh(ctx)
+	if ctx.Err() != nil {
+		return err
+	}
+	if err != nil {
+		c.found(ledger.Slot(l.Entries()), "%v; it and all after it are not proven", err)
+	} else if last >= ledger.Slot(l.Entries()) {
+		c.found(ledger.Slot(l.Entries()), "the entry is missing, though %s is there", last)
+	}
+	if l.Entries() < c.repo.ledger.Entries() {
+		// A checkpoint or cache knows more: what it says of the rest is better
+		// than nothing.
+		l = c.repo.ledger
+	} else if l.Entries() == c.repo.ledger.Entries() && !ledger.Equal(l, c.repo.ledger) {
+		c.found("checkpoints", "the state kept in a checkpoint or cache is not what the ledger gives")
+	}
+	if c.state, err = l.Clone(); err != nil {
+		return err
+	}
+	c.result.Entries = c.state.Next
+	for _, v := range c.state.Violations {
+		c.found("ledger", "%s", v)
+	}
+	return nil
+}
+
+func (c *checker) keys(ctx context.Context) error {
+	there := map[string]bool{}
+	for info, err := range c.repo.store.List(ctx, keysPrefix, "") {
+		if err != nil {
+			return fmt.Errorf("list key slots: %w", err)
+		}
+		there[info.Name] = true
+	}
+	for id, k := range c.state.Keys {
+		name := keysPrefix + id.String()
+		switch {
+		case !k.Removed && !there[name]:
+			c.found(name, "the key slot is missing")
+		case k.Removed && there[name]:
+			c.found(name, "the key slot was removed, but its object is still there; remove it again")
+		}
+	}
+	c.vaults = map[ID]*checkedVault{}
+	for id := range c.state.Vaults {
+		v, err := c.repo.vault(ctx, id)
+		if err != nil {
+			c.found(vaultName(id), "%v; nothing of this vault can be read", err)
+			continue
+		}
+		dir, err := os.MkdirTemp(c.repo.cache.dir, "check-")
+		if err != nil {
+			return err
+		}
+		set, err := index.OpenSet(dir)
+		if err != nil {
+			return err
+		}
+		c.vaults[id] = &checkedVault{v, set, dir}
+	}
+	return nil
+}
+
+// packs proves that every live pack is there with the right size and a
+// directory that opens, and indexes them anew.
+func (c *checker) packs(ctx context.Context) error {
+	sizes := map[string]int64{}
+	for info, err := range c.repo.store.List(ctx, "packs/", "") {
+		if err != nil {
+			return fmt.Errorf("list packs: %w", err)
+		}
+		sizes[info.Name] = info.Size
+	}
+	var list []ledger.Pack
+	for _, id := range slices.SortedFunc(maps.Keys(c.state.Packs), ulid.ULID.Compare) {
+		p := c.state.Packs[id]
+		name := packName(id)
+		size, there := sizes[name]
+		delete(sizes, name)
+		c.result.Packs++
+		c.result.PackBytes += p.Size
+		switch {
+		case !there:
+			c.found(name, "the pack is missing; %d blobs are in it", p.Blobs)
+		case size != p.Size:
+			c.found(name, "the pack has %d octets where it should have %d", size, p.Size)
+		case c.vaults[p.Vault] != nil:
+			list = append(list, p)
+		}
+	}
+	for name := range sizes {
+		id, err := ulid.ParseStrict(name[len("packs/"):])
+		if _, condemned := c.state.Condemned[id]; err != nil || !condemned {
+			c.result.Unneeded++
+		}
+	}
+	return c.eachPack(ctx, "packs", list, func(ctx context.Context, v *checkedVault, p ledger.Pack) error {
+		d, err := v.readDirectory(ctx, p)
+		if err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			c.found(packName(p.ID), "%v", err)
+			return nil
+		}
+		if d.Blobs() != p.Blobs {
+			c.found(packName(p.ID), "its directory lists %d blobs where the ledger says %d", d.Blobs(), p.Blobs)
+		}
+		return v.index.Add([]index.Pack{{ID: p.ID, Size: p.Size, Directory: d}}, func(ulid.ULID) bool { return true })
+	})
+}
+
+// eachPack does something for each pack, several at a time.
+func (c *checker) eachPack(ctx context.Context, step string, list []ledger.Pack, do func(context.Context, *checkedVault, ledger.Pack) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(8)
+	var done atomic.Int64
+	for _, p := range list {
+		g.Go(func() error {
+			if err := do(ctx, c.vaults[p.Vault], p); err != nil {
+				return err
+			}
+			c.o.Progress(CheckProgress{step, done.Add(1), int64(len(list))})
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// indexes proves that indexes say what the packs' directories say.
+func (c *checker) indexes(ctx context.Context) error {
+	for id, i := range c.state.Indexes {
+		c.result.Indexes++
+		v := c.vaults[i.Vault]
+		if v == nil {
+			continue
+		}
+		packs, err := v.readIndex(ctx, i)
+		if err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			c.found(indexName(id), "%v; the packs' own directories are used instead", err)
+			continue
+		}
+		want, err := v.index.Directories(i.Packs)
+		if err != nil {
+			return err
+		}
+		same := map[ulid.ULID][]byte{}
+		for _, p := range want {
+			same[p.ID] = p.Directory.Append(nil)
+		}
+		for _, p := range packs {
+			if d, ok := same[p.ID]; ok && !slices.Equal(d, p.Directory.Append(nil)) {
+				c.found(indexName(id), "what it says of pack %s is not what the pack says", p.ID)
+			}
+		}
+	}
+	return nil
+}
+
+// snapshots goes through every tree, each blob of which once.
+func (c *checker) snapshots(ctx context.Context) error {
+	var list []Snapshot
+	for _, account := range slices.Sorted(maps.Keys(c.state.Snapshots)) {
+		list = append(list, c.state.Snapshots[account]...)
+	}
+	c.result.Snapshots = len(list)
+	for i, s := range list {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		c.o.Progress(CheckProgress{"snapshots", int64(i), int64(len(list))})
+		if c.vaults[s.Vault] == nil {
+			continue
+		}
+		if err := c.snapshot(ctx, s); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			c.found("snapshot "+s.ID.Short()+" of "+s.Account, "%v", err)
+		}
+	}
+	return nil
+}
+
+func (c *checker) snapshot(ctx context.Context, s Snapshot) error {
+	if c.seen[s.Root] {
+		return nil
+	}
+	t, err := c.repo.OpenSnapshot(ctx, s)
+	if err != nil {
+		return err
+	}
+	v := c.vaults[s.Vault]
+	var errs []error
+	var counted int64
+	for _, f := range t.Folders {
+		counted += f.Messages
+		if c.seen[f.id] {
+			continue
+		}
+		if err := c.folder(ctx, v, f); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		c.seen[f.id] = true
+	}
+	if counted != s.Messages {
+		errs = append(errs, fmt.Errorf("its folders hold %d messages where it says %d", counted, s.Messages))
+	}
+	if errs == nil {
+		c.seen[s.Root] = true
+	}
+	return errors.Join(errs...)
+}
+
+func (c *checker) folder(ctx context.Context, v *checkedVault, f *Folder) error {
+	lost := 0
+	var current BlobID // of the page at hand
+	for list, err := range f.PageWise(ctx, func(id BlobID) bool { current = id; return c.seen[id] }) {
+		if err != nil {
+			return err
+		}
+		before := lost
+		for _, m := range list {
+			c.result.Messages++
+			_, found, err := v.index.Lookup(m.Recipe, v.live)
+			if err != nil {
+				return err
+			}
+			if !found {
+				lost++
+			}
+		}
+		c.seen[current] = lost == before
+	}
+	flags := int64(0)
+	for _, err := range f.Flags(ctx) {
+		if err != nil {
+			return err
+		}
+		flags++
+	}
+	if flags != f.Messages {
+		return fmt.Errorf("folder %q: flags of %d messages where it says %d", f.Name(), flags, f.Messages)
+	}
+	if lost > 0 {
+		return fmt.Errorf("folder %q: no pack has the recipes of %d messages", f.Name(), lost)
+	}
+	return nil
+}
+
+// data reads every blob of a share of the packs.
+func (c *checker) data(ctx context.Context) error {
+	if c.o.ReadData <= 0 {
+		return nil
+	}
+	bad := map[string]bool{}
+	for _, f := range c.result.Findings {
+		bad[f.Object] = true
+	}
+	var list []ledger.Pack
+	for id, p := range c.state.Packs {
+		if c.vaults[p.Vault] != nil && !bad[packName(id)] && chance() < c.o.ReadData {
+			list = append(list, p)
+		}
+	}
+	slices.SortFunc(list, func(a, b ledger.Pack) int { return a.ID.Compare(b.ID) })
+	return c.eachPack(ctx, "data", list, func(ctx context.Context, v *checkedVault, p ledger.Pack) error {
+		b, err := c.repo.store.Get(ctx, packName(p.ID), 0, -1)
+		if err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			c.found(packName(p.ID), "%v", err)
+			return nil
+		}
+		c.mu.Lock()
+		c.result.PacksRead++
+		c.result.BytesRead += int64(len(b))
+		c.mu.Unlock()
+		if err := v.checkPack(p, b); err != nil {
+			c.found(packName(p.ID), "%v", err)
+		}
+		return nil
+	})
+}
+
+// chance is a random number from 0 to 1.
+func chance() float64 {
+	var b [8]byte
+	rand.Read(b[:])
+	return float64(binary.LittleEndian.Uint64(b[:])>>11) / (1 << 53)
+}
+
+// checkPack proves every segment and blob of a pack, and that what its recipes
+// refer to is in a live pack.
+func (v *checkedVault) checkPack(p ledger.Pack, b []byte) error {
+	if err := pack.CheckHead(b); err != nil {
+		return err
+	}
+	d, err := pack.ReadDirectory(&v.scope, p.ID, int64(len(b)), func(offset, length int64) ([]byte, error) {
+		if offset < 0 || offset+length > int64(len(b)) {
+			return nil, objects.ErrRange
+		}
+		return b[offset:][:length], nil
+	})
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, s := range d {
+		raw, err := v.scope.OpenSegment(s.Class, b[s.Offset:][:s.Box], s.Raw)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%d blobs of %s at %d: %w", len(s.IDs), s.Class, s.Offset, err))
+			continue
+		}
+		for i, id := range s.IDs {
+			blob := raw[:s.Lengths[i]]
+			raw = raw[s.Lengths[i]:]
+			if v.blobID(domainOf(s.Class), blob) != id {
+				errs = append(errs, fmt.Errorf("blob %x: %w", id, ErrDamaged))
+				continue
+			}
+			if s.Class == pack.Recipes {
+				if err := v.checkRecipe(blob); err != nil {
+					errs = append(errs, fmt.Errorf("recipe %x: %w", id, err))
+				}
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (v *checkedVault) checkRecipe(recipe []byte) error {
+	refs, err := messages.References(recipe)
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		l, found, err := v.index.Lookup(ref.ID, v.live)
+		if err != nil {
+			return err
+		}
+		if !found || domainOf(l.Class) != contentDomain {
+			return fmt.Errorf("part %x is %w", ref.ID, ErrMissing)
+		}
+		if int64(l.Length) != ref.Size {
+			return fmt.Errorf("part %x has %d octets where the recipe says %d: %w", ref.ID, l.Length, ref.Size, ErrDamaged)
+		}
+	}
+	return nil
+}
