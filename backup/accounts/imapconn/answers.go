@@ -1,0 +1,360 @@
+package imapconn
+
+import (
+	"bytes"
+	"strconv"
+	"unicode/utf8"
+)
+
+// flags reads a list of flags or folder attributes and appends it to buf in
+// the form that go-imap takes. What go-imap would choke on goes to odd, if
+// anybody wants it, as the octets it stands for.
+func (f *filter) flags(s *scan, odd func(raw []byte)) error {
+	f.buf = append(f.buf, '(')
+	start := len(f.buf)
+	keep := func(flag []byte) {
+		switch {
+		case isFlag(flag), odd == nil && string(flag) == `\*`:
+			if len(f.buf) > start {
+				f.buf = append(f.buf, ' ')
+			}
+			f.buf = append(f.buf, flag...)
+		case odd != nil && len(flag) > 0:
+			odd(flag)
+		}
+	}
+	s.spaces()
+	if !s.special('(') {
+		if w := s.word(); !is(w, "NIL") {
+			return broken("%q in place of a list of flags", clip(w))
+		}
+		f.buf = append(f.buf, ')')
+		return nil
+	}
+	for {
+		switch s.spaces(); {
+		case s.special(')'):
+			f.buf = append(f.buf, ')')
+			return nil
+		case s.end():
+			return broken("a list of flags without end")
+		case s.peek() == '(':
+			raw, err := s.raw(nil)
+			if err != nil {
+				return err
+			}
+			keep(raw)
+		default:
+			flag, _, err := s.text()
+			if err != nil {
+				return err
+			}
+			keep(flag)
+		}
+	}
+}
+
+// flagsAnswer takes "* FLAGS" (RFC 9051 section 7.3.5).
+func (f *filter) flagsAnswer(s *scan) error {
+	f.buf = append(f.buf, "* FLAGS "...)
+	if err := f.flags(s, nil); err != nil {
+		return err
+	}
+	f.finish()
+	return f.unasked(nil)
+}
+
+// finish ends a line and shows it.
+func (f *filter) finish() {
+	f.buf = append(f.buf, "\r\n"...)
+	f.show()
+}
+
+// folderName reads a folder's name in whatever form the server writes it:
+// as a string, as an atom, or just so, spaces and all.
+func (f *filter) folderName(s *scan) ([]byte, error) {
+	s.spaces()
+	start, inQuotes := s.i, s.peek() == '"'
+	name, plain, err := s.text()
+	switch {
+	case err == nil && !plain && (!inQuotes || s.end() || s.peek() == ' '):
+		return name, nil
+	case inQuotes: // a quote within that is not escaped
+		last := bytes.LastIndexByte(s.b, '"')
+		if last == start {
+			last = len(s.b)
+		}
+		s.i = min(last+1, len(s.b))
+		return s.b[start+1 : last], nil
+	case err != nil:
+		return nil, err
+	}
+	s.i = start
+	for !s.end() && !(s.peek() == ' ' && s.i+1 < len(s.b) && (s.b[s.i+1] == '(' || s.b[s.i+1] == '"')) {
+		s.i++
+	}
+	if name = bytes.TrimRight(s.b[start:s.i], " "); len(name) == 0 {
+		return nil, broken("an answer without a folder name: %q", clip(s.b))
+	}
+	return name, nil
+}
+
+// delimiter reads a hierarchy delimiter and appends it to buf.
+func (f *filter) delimiter(s *scan) error {
+	s.spaces()
+	d, plain, err := s.text()
+	if err != nil {
+		return err
+	}
+	r, size := utf8.DecodeRune(d)
+	if plain && is(d, "NIL") || r == utf8.RuneError || r < ' ' || size != len(d) {
+		f.buf = append(f.buf, "NIL"...) // "" among them, which is how some servers say it
+		return nil
+	}
+	f.buf = quote(f.buf, d)
+	return nil
+}
+
+// list takes "* LIST" (RFC 9051 section 7.3.1). A folder that cannot be read
+// here is an error: it would be missing from the backup. Extended data, which
+// nobody asks for, is left out.
+func (f *filter) list(s *scan) error {
+	cmd := f.pend.one("LIST")
+	if cmd == nil {
+		return f.unasked(s)
+	}
+	f.asked()
+	if cmd.folders++; cmd.folders > f.limit.folders {
+		return broken("more than %d folders", f.limit.folders)
+	}
+	f.buf = append(f.buf, "* LIST "...)
+	if err := f.flags(s, nil); err != nil {
+		return err
+	}
+	f.buf = append(f.buf, ' ')
+	if err := f.delimiter(s); err != nil {
+		return err
+	}
+	f.buf = append(f.buf, ' ')
+	name, err := f.folderName(s)
+	if err != nil {
+		return err
+	}
+	if f.buf, err = showName(f.buf, name); err != nil {
+		return err
+	}
+	f.finish()
+	return s.rest()
+}
+
+// statusBits are the items of STATUS that go-imap knows and the size of their
+// numbers.
+var statusBits = map[string]int{
+	"MESSAGES": 32, "UIDNEXT": 32, "UIDVALIDITY": 32, "UNSEEN": 32, "DELETED": 32, "APPENDLIMIT": 32,
+	"SIZE": 63, "DELETED-STORAGE": 63, "HIGHESTMODSEQ": 64,
+}
+
+// status takes "* STATUS" (RFC 9051 section 7.3.3). Items that go-imap does
+// not know, or whose values are no numbers, are left out: unknown, not zero.
+func (f *filter) status(s *scan) error {
+	if f.pend.one("STATUS", "LIST") == nil {
+		return f.unasked(s)
+	}
+	f.asked()
+	f.buf = append(f.buf, "* STATUS "...)
+	name, err := f.folderName(s)
+	if err == nil {
+		f.buf, err = showName(f.buf, name)
+	}
+	if err != nil {
+		return err
+	}
+	f.buf = append(f.buf, " ("...)
+	if s.spaces(); !s.special('(') {
+		return broken("a STATUS answer with %q", clip(s.b))
+	}
+	for first := true; ; {
+		if s.spaces(); s.special(')') {
+			break
+		}
+		if s.end() {
+			return broken("a STATUS answer without end")
+		}
+		item := string(bytes.ToUpper(s.word()))
+		if s.spaces(); s.peek() == ')' || s.end() {
+			continue
+		}
+		value, err := s.raw(nil)
+		if err != nil {
+			return err
+		}
+		bits, known := statusBits[item]
+		_, isNumber := number(value, bits)
+		if item == "APPENDLIMIT" && is(value, "NIL") {
+			value, isNumber = []byte("NIL"), true
+		}
+		if !known || !isNumber {
+			continue
+		}
+		if !first {
+			f.buf = append(f.buf, ' ')
+		}
+		first = false
+		f.buf = append(append(append(f.buf, item...), ' '), value...)
+	}
+	f.buf = append(f.buf, ')')
+	f.finish()
+	return s.rest()
+}
+
+// namespace takes "* NAMESPACE" (RFC 2342 section 5). go-imap
+// does not decode the prefixes, unlike all other names; so it is done here.
+func (f *filter) namespace(s *scan) error {
+	if f.pend.one("NAMESPACE") == nil {
+		return f.unasked(s)
+	}
+	f.buf = append(f.buf, "* NAMESPACE"...)
+	for range 3 {
+		f.buf = append(f.buf, ' ')
+		if s.spaces(); !s.special('(') {
+			if w := s.word(); len(w) > 0 && !is(w, "NIL") {
+				return broken("a NAMESPACE answer with %q", clip(w))
+			}
+			f.buf = append(f.buf, "NIL"...)
+			continue
+		}
+		f.buf = append(f.buf, '(')
+		for {
+			if s.spaces(); s.special(')') {
+				break
+			}
+			if !s.special('(') {
+				return broken("a NAMESPACE answer with %q", clip(s.b))
+			}
+			s.spaces()
+			prefix, _, err := s.text()
+			if err != nil {
+				return err
+			}
+			f.buf = append(f.buf, '(')
+			f.buf = quote(f.buf, shownPrefix(prefix))
+			f.buf = append(f.buf, ' ')
+			if err := f.delimiter(s); err != nil {
+				return err
+			}
+			f.buf = append(f.buf, ')')
+			for s.spaces(); !s.special(')'); s.spaces() { // extensions
+				if _, err := s.raw(nil); err != nil {
+					return err
+				}
+			}
+		}
+		f.buf = append(f.buf, ')')
+	}
+	f.finish()
+	return nil
+}
+
+func shownPrefix(prefix []byte) []byte {
+	switch {
+	case isModifiedUTF7(prefix):
+		return []byte(fromModifiedUTF7(prefix))
+	case utf8.Valid(prefix) && bytes.IndexFunc(prefix, func(r rune) bool { return r < ' ' }) < 0:
+		return prefix
+	}
+	return []byte(AliasName(prefix))
+}
+
+// capability takes "* CAPABILITY", which go-imap asks for only where a caller
+// makes it.
+func (f *filter) capability(s *scan) error {
+	if f.pend.one("CAPABILITY") == nil {
+		return f.unasked(s)
+	}
+	f.buf = append(f.buf, "* CAPABILITY"...)
+	for _, c := range shownCaps(capsOf(s.b[s.i:])) {
+		f.buf = append(append(f.buf, ' '), c...)
+	}
+	f.finish()
+	return nil
+}
+
+// quota takes "* QUOTA" (RFC 9208 section 4.2.1).
+func (f *filter) quota(s *scan) error {
+	if f.pend.one("GETQUOTA", "GETQUOTAROOT", "SETQUOTA") == nil {
+		return f.unasked(s)
+	}
+	s.spaces()
+	root, _, err := s.text()
+	if err != nil {
+		return err
+	}
+	f.buf = quote(append(f.buf, "* QUOTA "...), oneLine(root))
+	f.buf = append(f.buf, " ("...)
+	if s.spaces(); !s.special('(') {
+		return broken("a QUOTA answer with %q", clip(s.b))
+	}
+	for first := true; ; {
+		if s.spaces(); s.special(')') {
+			break
+		}
+		name := s.word()
+		s.spaces()
+		used, ok := s.number(63)
+		s.spaces()
+		limit, okLimit := s.number(63)
+		if !ok || !okLimit || !isAtom(name) {
+			return broken("a QUOTA answer with %q", clip(s.b))
+		}
+		if !first {
+			f.buf = append(f.buf, ' ')
+		}
+		first = false
+		f.buf = append(append(f.buf, bytes.ToUpper(name)...), ' ')
+		f.buf = strconv.AppendUint(f.buf, used, 10)
+		f.buf = append(f.buf, ' ')
+		f.buf = strconv.AppendUint(f.buf, limit, 10)
+	}
+	f.buf = append(f.buf, ')')
+	f.finish()
+	return nil
+}
+
+// aboutFolder takes an answer that is a folder's name and strings: "* QUOTAROOT"
+// (RFC 9208 section 4.2.2) and "* MYRIGHTS" (RFC 4314 section 3.8).
+func (f *filter) aboutFolder(s *scan, kind, verb string) error {
+	if f.pend.one(verb) == nil {
+		return f.unasked(s)
+	}
+	f.buf = append(append(append(f.buf, "* "...), kind...), ' ')
+	s.spaces()
+	name, _, err := s.text()
+	if err == nil {
+		f.buf, err = showName(f.buf, name)
+	}
+	if err != nil {
+		return err
+	}
+	for s.spaces(); !s.end(); s.spaces() {
+		value, _, err := s.text()
+		if err != nil {
+			return err
+		}
+		if len(value) == 0 && s.peek() != 0 && s.peek() != ' ' {
+			return broken("a %s answer with %q", kind, clip(s.b))
+		}
+		f.buf = quote(append(f.buf, ' '), oneLine(value))
+	}
+	f.finish()
+	return nil
+}
+
+// oneLine makes octets fit for a quoted string.
+func oneLine(b []byte) []byte {
+	return bytes.Map(func(r rune) rune {
+		if r == 0 || r == '\r' || r == '\n' {
+			return -1
+		}
+		return r
+	}, b)
+}

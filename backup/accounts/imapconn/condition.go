@@ -1,0 +1,179 @@
+package imapconn
+
+import (
+	"bytes"
+	"strings"
+)
+
+// parseCondition reads what follows the tag: a status, a response code in
+// brackets and a text (RFC 9051 section 7.1). args are the code's arguments.
+// It never fails: a code without its closing bracket becomes part of the text.
+func parseCondition(line []byte) (c condition, args []byte) {
+	status, rest, _ := bytes.Cut(bytes.TrimLeft(line, " "), []byte(" "))
+	c.status = strings.ToUpper(string(status))
+	rest = bytes.TrimLeft(rest, " ")
+	if len(rest) > 0 && rest[0] == '[' {
+		if end := codeEnd(rest); end > 0 {
+			code, a, _ := bytes.Cut(rest[1:end], []byte(" "))
+			if isAtom(code) {
+				c.code, args = strings.ToUpper(string(code)), bytes.TrimSpace(a)
+				rest = bytes.TrimLeft(rest[end+1:], " ")
+			}
+		}
+	}
+	if len(rest) > 0 && rest[0] == '[' {
+		rest = rest[1:] // go-imap would look for a code
+	}
+	c.text = cleanText(rest)
+	return c, args
+}
+
+// codeEnd finds the bracket that closes a response code. Flags that are no
+// atoms may have one of their own in the list of PERMANENTFLAGS.
+func codeEnd(b []byte) int {
+	if open := bytes.IndexByte(b, '('); open > 0 && bytes.IndexByte(b[:open], ']') < 0 {
+		if i := bytes.Index(b[open:], []byte(")]")); i >= 0 {
+			return open + i + 1
+		}
+	}
+	return bytes.IndexByte(b, ']')
+}
+
+// cleanText makes a server's text fit for a line, a log and a screen.
+func cleanText(b []byte) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r < 0x20 || r >= 0x7f && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(string(b), "\uFFFD")))
+}
+
+// appendCondition writes a condition in the form that go-imap takes.
+func appendCondition(dst []byte, tag string, c condition, args []byte) []byte {
+	dst = append(append(append(dst, tag...), ' '), c.status...)
+	if c.code != "" {
+		dst = append(append(dst, " ["...), c.code...)
+		if len(args) > 0 {
+			dst = append(append(dst, ' '), args...)
+		}
+		dst = append(dst, ']')
+	}
+	if c.text != "" {
+		dst = append(append(dst, ' '), c.text...)
+	}
+	return append(dst, "\r\n"...)
+}
+
+// tagged handles the answer that ends a command.
+func (f *filter) tagged(line []byte) error {
+	tag, rest, _ := bytes.Cut(line, []byte(" "))
+	cmd := f.pend.byTag(tag)
+	if cmd == nil {
+		return f.unasked(nil) // answered twice, or never sent
+	}
+	c, args := parseCondition(rest)
+	switch c.status {
+	case "OK", "NO", "BAD":
+	default:
+		return broken("%q in place of OK, NO or BAD", clip(rest))
+	}
+	switch c.code {
+	case "APPENDUID": // RFC 4315 section 3
+		validity, uid, _ := bytes.Cut(args, []byte(" "))
+		_, ok := number(validity, 32)
+		if _, isUID := number(uid, 32); !ok || !isUID {
+			c.code, args = "", nil
+		}
+	case "COPYUID":
+		if args = copyUID(args); args == nil {
+			c.code = ""
+		}
+	case "CAPABILITY":
+		c.code, args = "", nil // the ones that go-imap may see stand in its greeting
+	default:
+		args = nil
+	}
+	answer := appendCondition(nil, cmd.tag, c, args)
+	f.asked()
+	if kept, tell := f.pend.refuse(cmd, answer); kept {
+		if tell {
+			f.buf = append(f.buf, goOn...)
+			f.show()
+		}
+		return nil
+	}
+	f.answered(cmd, answer)
+	return nil
+}
+
+// answered shows go-imap the end of a command, after what was gathered for it.
+func (f *filter) answered(cmd *command, answer []byte) {
+	f.pend.leave(cmd)
+	f.ending = answer
+	if cmd.verb == "SEARCH" {
+		f.found.due = f.found.any
+	}
+	f.end()
+}
+
+// end shows the next part of the end of a command.
+func (f *filter) end() {
+	if f.found.due {
+		f.showFound()
+		return
+	}
+	f.buf = append(f.buf, f.ending...)
+	f.ending = nil
+	f.show()
+}
+
+// copyUID checks the arguments of COPYUID and returns nil if they are wrong.
+func copyUID(args []byte) []byte {
+	parts := bytes.Fields(args)
+	if len(parts) != 3 {
+		return nil
+	}
+	_, ok := number(parts[0], 32)
+	from, okFrom := parseNumbers(parts[1], false)
+	to, okTo := parseNumbers(parts[2], false)
+	if !ok || !okFrom || !okTo || len(from) == 0 || len(to) == 0 {
+		return nil
+	}
+	return bytes.Join(parts, []byte(" "))
+}
+
+// untaggedCondition handles "* OK", "* NO", "* BAD", "* BYE" and "* PREAUTH".
+func (f *filter) untaggedCondition(line []byte) error {
+	c, args := parseCondition(line)
+	if c.code == "ALERT" { // RFC 9051 section 7.1: must be shown to the user
+		f.opts.Log.Warn("the mail server says", "text", c.text)
+	}
+	if c.status == "BYE" {
+		f.bye = &c
+	}
+	known := false
+	switch c.code {
+	case "PERMANENTFLAGS":
+		s := &scan{in: f.in, b: args}
+		f.buf = append(append(append(f.buf, "* "...), c.status...), " [PERMANENTFLAGS "...)
+		if err := f.flags(s, nil); err != nil {
+			return f.unasked(nil)
+		}
+		f.buf = append(append(append(f.buf, "] "...), c.text...), "\r\n"...)
+		f.show()
+		return nil
+	case "UIDNEXT", "UIDVALIDITY":
+		_, known = number(args, 32)
+	case "HIGHESTMODSEQ":
+		_, known = number(args, 64)
+	case "NOMODSEQ", "CLOSED":
+		args, known = nil, true
+	}
+	if !known {
+		return f.unasked(nil)
+	}
+	f.buf = appendCondition(f.buf, "*", c, args)
+	f.show()
+	return nil
+}

@@ -1,0 +1,233 @@
+package imapconn
+
+import (
+	"bytes"
+	"compress/flate"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/emersion/go-imap/v2/imapclient"
+)
+
+// Dial connects, encrypts, logs in and returns a connection that go-imap can
+// use at once. ctx and o.LoginTimeout bound Dial only; see [Conn.Bind].
+//
+// Errors wrap [ErrLogin], [ErrTLS], [ErrBusy], [ErrTimeout] or [ErrProtocol]
+// where one of them applies.
+func Dial(ctx context.Context, o Options) (*Conn, error) {
+	o = o.filled()
+	ctx, cancel := context.WithTimeoutCause(ctx, o.LoginTimeout,
+		fmt.Errorf("%w: no login within %v", ErrTimeout, o.LoginTimeout))
+	defer cancel()
+	tcp, err := o.Dial(ctx, "tcp", o.Address)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", o.Address, orCause(ctx, err))
+	}
+	s := &session{opts: &o, sock: &countingConn{Conn: tcp}}
+	stop := context.AfterFunc(ctx, func() { tcp.SetDeadline(time.Unix(1, 0)) })
+	compressed, err := s.open(ctx)
+	if !stop() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		tcp.Close()
+		return nil, fmt.Errorf("%s: %w", o.Address, orCause(ctx, err))
+	}
+	tcp.SetDeadline(time.Time{})
+	c := s.handOver(compressed)
+	if err := c.Client.WaitGreeting(); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("%s: %w", o.Address, c.Explain(err))
+	}
+	return c, nil
+}
+
+// orCause puts the reason why ctx ended in place of the errors it led to.
+func orCause(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// open takes the connection from its first octet to after the login.
+func (s *session) open(ctx context.Context) (compressed bool, err error) {
+	s.conn = s.sock
+	if s.opts.Security == TLS {
+		if err := s.encrypt(ctx); err != nil {
+			return false, err
+		}
+	}
+	s.in = newInput(s.conn, s.opts.limits)
+	if err := s.greet(); err != nil {
+		return false, err
+	}
+	if s.opts.Security == StartTLS {
+		if err := s.startTLS(ctx); err != nil {
+			return false, err
+		}
+	}
+	if err := s.capabilities(); err != nil {
+		return false, err
+	}
+	if !s.preauth {
+		if err := s.login(); err != nil {
+			return false, err
+		}
+		if err := s.capabilities(); err != nil {
+			return false, err
+		}
+	}
+	if err := s.identify(); err != nil {
+		return false, err
+	}
+	return s.compress()
+}
+
+// startTLS goes over to TLS (RFC 9051 section 6.2.1). Everything said before
+// may come from somebody in between, so nothing of it is kept, and it is not
+// asked whether the server offers STARTTLS: it has to do it.
+func (s *session) startTLS(ctx context.Context) error {
+	if s.preauth { // RFC 9051 section 11.1
+		return fmt.Errorf("%w: the server says we are logged in before encryption stands", ErrTLS)
+	}
+	c, err := s.command("STARTTLS", nil)
+	if err != nil {
+		return err
+	}
+	if c.status != "OK" {
+		if c.busy() {
+			return s.refusal("STARTTLS", c)
+		}
+		return withHint(fmt.Errorf("%w: STARTTLS: the server said %s", ErrTLS, c), "imaps:// has encryption from the start")
+	}
+	if n := s.in.br.Buffered(); n > 0 {
+		return fmt.Errorf("%w: %d octets in clear text follow the answer to STARTTLS; somebody may be tampering with the connection", ErrTLS, n)
+	}
+	s.caps = nil
+	if err := s.encrypt(ctx); err != nil {
+		return err
+	}
+	s.in = newInput(s.conn, s.opts.limits)
+	return nil
+}
+
+// encrypt shakes hands.
+func (s *session) encrypt(ctx context.Context) error {
+	host, _, err := net.SplitHostPort(s.opts.Address)
+	if err != nil {
+		return err
+	}
+	cfg := &tls.Config{}
+	if s.opts.TLS != nil {
+		cfg = s.opts.TLS.Clone()
+	}
+	if cfg.ServerName == "" {
+		cfg.ServerName = host
+	}
+	cfg.MinVersion = max(cfg.MinVersion, tls.VersionTLS12)
+	if cfg.NextProtos == nil {
+		cfg.NextProtos = []string{"imap"} // RFC 9051 section 11.1 wants other protocols kept out
+	}
+	conn := tls.Client(s.sock, cfg)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return s.tlsError(err, cfg.ServerName)
+	}
+	s.conn = conn
+	return nil
+}
+
+// tlsError says in plain words why there is no encryption.
+func (s *session) tlsError(err error, host string) error {
+	var (
+		unknown  x509.UnknownAuthorityError
+		hostname x509.HostnameError
+		invalid  x509.CertificateInvalidError
+		header   tls.RecordHeaderError
+	)
+	wrapped := fmt.Errorf("%w: %w", ErrTLS, err)
+	switch {
+	case errors.As(err, &unknown):
+		return withHint(fmt.Errorf("%w: the certificate of %s was issued by an authority that this computer does not know: %w", ErrTLS, host, err),
+			"if it is the right server, give its authority's certificate: ?ca=FILE")
+	case errors.As(err, &hostname):
+		return withHint(wrapped, "is the server's name spelt as in its certificate?")
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return withHint(wrapped, "the certificate has expired, or the clock of this computer is wrong")
+	case errors.As(err, &header):
+		return withHint(fmt.Errorf("%w: the server does not begin with TLS", ErrTLS), "imap:// is for servers that use STARTTLS")
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%w: the server closed the connection during the handshake", ErrTLS)
+	}
+	return wrapped
+}
+
+// handOver hands the connection over to go-imap.
+func (s *session) handOver(compressed bool) *Conn {
+	o := s.opts
+	w := &patientWriter{conn: s.conn, idle: o.Idle}
+	from := io.Reader(s.conn)
+	if compressed {
+		// What is buffered already is compressed as well.
+		rest, _ := s.in.br.Peek(s.in.br.Buffered())
+		from = flate.NewReader(io.MultiReader(bytes.NewReader(bytes.Clone(rest)), s.conn))
+		s.in.br.Discard(len(rest))
+		w.compressed()
+	}
+	pend := newPending()
+	f := &filter{
+		sock: s.sock, opts: o, limit: &o.limits, in: s.in, pend: pend, closed: make(chan struct{}),
+	}
+	f.out = &writer{pend: pend, to: w, closed: f.closed, plus: s.caps.has("LITERAL+"),
+		minus: s.caps.has("LITERAL-") || s.caps.has("IMAP4REV2")}
+	f.src = &source{
+		full: make(chan chunk, chunkCount), empty: make(chan []byte, chunkCount),
+		wake: pend.wake, closed: f.closed, cause: f.cause, timer: time.NewTimer(time.Hour),
+		patience: func(midway bool) time.Duration {
+			if midway {
+				return o.Idle
+			}
+			return pend.patience(o.Idle, o.Total)
+		},
+		talking: func() time.Duration { return time.Since(time.Unix(0, w.taken.Load())) },
+		minRate: o.MinRate, window: o.limits.rate,
+	}
+	f.src.timer.Stop()
+	for range chunkCount {
+		f.src.empty <- make([]byte, chunkSize)
+	}
+	s.in.from = f.src
+	go f.src.run(from)
+
+	greeting := []byte("* PREAUTH [CAPABILITY")
+	for _, c := range shownCaps(s.caps) {
+		greeting = append(append(greeting, ' '), c...)
+	}
+	pend.say(append(greeting, "] ready\r\n"...))
+	return &Conn{Client: imapclient.New(f, nil), f: f, id: s.id, traffic: s.sock}
+}
+
+// countingConn counts what goes over the wire.
+type countingConn struct {
+	net.Conn
+	in, out atomic.Int64
+}
+
+func (c *countingConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.in.Add(int64(n))
+	return n, err
+}
+
+func (c *countingConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.out.Add(int64(n))
+	return n, err
+}

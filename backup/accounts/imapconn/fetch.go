@@ -1,0 +1,359 @@
+package imapconn
+
+import (
+	"bytes"
+	"io"
+	"strconv"
+	"time"
+)
+
+// fetching is a FETCH answer under way (RFC 9051 section 7.5.2). Its items
+// are rewritten one after the other; at a body the answer is interrupted
+// until go-imap has read it.
+//
+// go-imap decides at the first body whose it is, so by then it has to have
+// seen the UID. An answer with the UID behind the body is read to its end
+// first, the bodies going to a spool.
+type fetching struct {
+	seq, uid uint32
+	shown    bool   // go-imap has seen the beginning
+	dropped  bool   // it never will
+	body     bool   // there is a body
+	items    []byte // not yet shown, a space before each
+	early    *spool // bodies that came before the UID
+	odd      []Oddity
+}
+
+// fetchAnswer takes "* n FETCH".
+func (f *filter) fetchAnswer(s *scan, seq uint32) error {
+	if s.spaces(); !s.special('(') {
+		return f.unasked(s)
+	}
+	f.current = fetching{seq: seq, items: f.current.items[:0], odd: f.current.odd[:0]}
+	f.fetch = &f.current
+	return f.fetchItems(s)
+}
+
+// fetchOn goes on behind a body.
+func (f *filter) fetchOn() error {
+	s := &scan{in: f.in}
+	if err := s.next(); err != nil {
+		return err
+	}
+	return f.fetchItems(s)
+}
+
+// fetchItems deals with items up to the next body that goes straight to
+// go-imap, or to the end.
+func (f *filter) fetchItems(s *scan) error {
+	a := f.fetch
+	for {
+		if s.spaces(); s.special(')') {
+			break
+		}
+		name, err := itemName(f.name[:0], s)
+		if err != nil {
+			return err
+		}
+		f.name = name
+		s.spaces()
+		if section := bodySection(name); section != "" {
+			through, err := f.fetchBody(s, section)
+			if err != nil || through {
+				return err
+			}
+		} else if err := f.fetchItem(s, name); err != nil {
+			return err
+		}
+	}
+	if s.spaces(); !s.end() {
+		return broken("%q behind a FETCH answer", clip(s.b[s.i:]))
+	}
+	f.fetch = nil
+	if !a.shown && !a.dropped && !a.body && f.pend.hold(a.seq, a.uid, a.items) {
+		f.tellOdd(a)
+		return f.unasked(nil)
+	}
+	if err := f.fetchBegin(a); err != nil {
+		return err
+	}
+	if a.dropped {
+		return f.unasked(nil)
+	}
+	f.showEarly(a)
+	f.buf = append(append(f.buf, a.items...), ")\r\n"...)
+	f.show()
+	return nil
+}
+
+// itemName appends the name of a data item, section and all, in upper case.
+func itemName(dst []byte, s *scan) ([]byte, error) {
+	start := s.i
+	for s.i < len(s.b) && s.b[s.i] != ' ' && s.b[s.i] != '(' && s.b[s.i] != ')' {
+		if s.b[s.i] == '[' { // a section may hold a list of header fields
+			end := bytes.IndexByte(s.b[s.i:], ']')
+			if end < 0 {
+				return nil, broken("a section without end in a FETCH answer")
+			}
+			s.i += end
+		}
+		s.i++
+	}
+	if s.i == start {
+		return nil, broken("a FETCH answer with %q", clip(s.b[start:]))
+	}
+	for _, c := range s.b[start:s.i] {
+		if 'a' <= c && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		dst = append(dst, c)
+	}
+	return dst, nil
+}
+
+// bodySection tells what go-imap calls an item that is a message or a part of
+// one. It returns "" for all other items.
+func bodySection(name []byte) string {
+	switch string(name) {
+	case "BODY[]", "RFC822":
+		return "BODY[]"
+	case "RFC822.HEADER":
+		return "BODY[HEADER]"
+	case "RFC822.TEXT":
+		return "BODY[TEXT]"
+	}
+	if rest, ok := bytes.CutPrefix(name, []byte("BODY[")); ok && goodSection(rest) {
+		return string(name)
+	}
+	return ""
+}
+
+// goodSection accepts what can stand behind "BODY[" and go-imap can read:
+// "]", "1.2.MIME]", "HEADER.FIELDS (FROM TO)]", with "<0>" behind or without.
+func goodSection(b []byte) bool {
+	spec, partial, ok := bytes.Cut(b, []byte("]"))
+	if !ok {
+		return false
+	}
+	if len(partial) > 0 {
+		n := len(partial) - 1
+		if _, isNumber := number(bytes.TrimPrefix(partial[:n], []byte("<")), 32); !isNumber || partial[0] != '<' || partial[n] != '>' {
+			return false
+		}
+	}
+	for len(spec) > 0 && spec[0] >= '1' && spec[0] <= '9' {
+		part, rest, dot := bytes.Cut(spec, []byte("."))
+		if _, isNumber := number(part, 31); !isNumber || dot && len(rest) == 0 {
+			return false
+		}
+		spec = rest
+	}
+	what, fields, _ := bytes.Cut(spec, []byte(" "))
+	switch string(what) {
+	case "", "HEADER", "TEXT", "MIME":
+		return len(fields) == 0
+	case "HEADER.FIELDS", "HEADER.FIELDS.NOT":
+		n := len(fields)
+		if n < 3 || fields[0] != '(' || fields[n-1] != ')' {
+			return false
+		}
+		for _, name := range bytes.Split(fields[1:n-1], []byte(" ")) {
+			if len(name) > 2 && name[0] == '"' && name[len(name)-1] == '"' {
+				name = name[1 : len(name)-1]
+			}
+			if !isAtom(name) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// fetchBody deals with a body. through says that it is go-imap's turn to read it.
+func (f *filter) fetchBody(s *scan, section string) (through bool, err error) {
+	a := f.fetch
+	a.body = true
+	n, isLiteral := s.literal()
+	if !isLiteral {
+		value, plain, err := s.text()
+		if err != nil {
+			return false, err
+		}
+		if plain && !is(value, "NIL") {
+			return false, broken("a body that is %q", clip(value))
+		}
+		a.items = append(append(append(a.items, ' '), section...), ' ')
+		if plain {
+			a.items = append(a.items, "NIL"...)
+		} else {
+			a.items = quote(a.items, value)
+		}
+		return false, nil
+	}
+	if a.uid == 0 && !a.shown && !a.dropped && f.pend.wantsUID() {
+		if a.early == nil {
+			a.early = newSpool(f.opts.TempDir, f.limit.spool)
+			f.spool = a.early
+		}
+		if err := a.early.add(section, f.in.br, n); err != nil {
+			return false, err
+		}
+		return false, s.next()
+	}
+	if err := f.fetchBegin(a); err != nil {
+		return false, err
+	}
+	if a.dropped {
+		if err := f.in.discard(n); err != nil {
+			return false, err
+		}
+		return false, s.next()
+	}
+	f.showEarly(a)
+	f.buf = append(f.buf, a.items...)
+	a.items = a.items[:0]
+	f.showBody(section, n, f.in.br)
+	return true, nil
+}
+
+// showBody shows the name of a body and then the body.
+func (f *filter) showBody(section string, n int64, body io.Reader) {
+	if k := len(f.buf); k == 0 || f.buf[k-1] != '(' {
+		f.buf = append(f.buf, ' ')
+	}
+	f.buf = append(append(f.buf, section...), " {"...)
+	f.buf = strconv.AppendInt(f.buf, n, 10)
+	f.buf = append(f.buf, "}\r\n"...)
+	f.show()
+	f.queue = append(f.queue, piece{body: body, n: n})
+}
+
+// fetchBegin appends the beginning of the answer and all items so far, unless
+// that has been done, or drops it where go-imap has no command left that
+// wants it.
+func (f *filter) fetchBegin(a *fetching) error {
+	if a.shown || a.dropped {
+		return nil
+	}
+	held, ok, work := f.pend.claim(a.seq, a.uid)
+	if err := f.disordered(work); err != nil {
+		return err
+	}
+	if !ok {
+		a.dropped = true
+		if a.body && a.uid == 0 {
+			a.odd = append(a.odd, Oddity{Seq: a.seq, Item: "BODY[]"})
+		}
+		f.tellOdd(a)
+		return nil
+	}
+	f.asked()
+	f.tellOdd(a)
+	a.shown = true
+	f.buf = append(f.buf, "* "...)
+	f.buf = strconv.AppendUint(f.buf, uint64(a.seq), 10)
+	f.buf = append(f.buf, " FETCH ("...)
+	start := len(f.buf)
+	if a.uid != 0 {
+		f.buf = append(f.buf, " UID "...)
+		f.buf = strconv.AppendUint(f.buf, uint64(a.uid), 10)
+	}
+	f.buf = append(append(f.buf, held...), a.items...)
+	a.items = a.items[:0]
+	if len(f.buf) > start { // every item has a space before it
+		f.buf = append(f.buf[:start], f.buf[start+1:]...)
+	}
+	return nil
+}
+
+// showEarly shows the bodies that were spooled.
+func (f *filter) showEarly(a *fetching) {
+	for b, ok := a.early.take(); ok; b, ok = a.early.take() {
+		f.showBody(b.section, b.n, b)
+	}
+}
+
+// fetchItem deals with an item that is not a body.
+func (f *filter) fetchItem(s *scan, name []byte) error {
+	a := f.fetch
+	if string(name) == "FLAGS" {
+		mark := len(f.buf)
+		if err := f.flags(s, func(raw []byte) { f.oddItem(a, "FLAGS", raw) }); err != nil {
+			return err
+		}
+		a.items = append(append(a.items, " FLAGS "...), f.buf[mark:]...)
+		f.buf = f.buf[:mark]
+		return nil
+	}
+	raw, err := s.raw(f.raw[:0])
+	if err != nil {
+		return err
+	}
+	f.raw = raw
+	value := raw
+	if c := raw[0]; c == '"' || c == '{' || c == '~' {
+		value = plainValue(raw)
+	}
+	switch string(name) {
+	case "UID":
+		if uid, ok := number(value, 32); ok && uid != 0 {
+			if a.uid == 0 && !a.shown {
+				a.uid = uint32(uid)
+			}
+			return nil
+		}
+	case "INTERNALDATE":
+		// This is how go-imap parses it; it gives up on the zero time, too.
+		if t, err := time.Parse("_2-Jan-2006 15:04:05 -0700", string(value)); err == nil && !t.IsZero() {
+			a.items = append(append(append(a.items, ` INTERNALDATE "`...), value...), '"')
+			return nil
+		}
+	case "RFC822.SIZE":
+		if _, ok := number(value, 63); ok {
+			a.items = append(append(a.items, " RFC822.SIZE "...), value...)
+			return nil
+		}
+	case "MODSEQ": // RFC 7162 section 3.1.5
+		n := bytes.Trim(value, "() ")
+		if _, ok := number(n, 64); ok {
+			a.items = append(append(append(a.items, " MODSEQ ("...), n...), ')')
+			return nil
+		}
+	}
+	// Among the rest are ENVELOPE and BODYSTRUCTURE, in which servers err in
+	// more ways than go-imap survives. Whoever wants them parses the message.
+	f.oddItem(a, string(name), value)
+	return nil
+}
+
+// plainValue is what a quoted string or literal stands for.
+func plainValue(raw []byte) []byte {
+	s := &scan{b: raw}
+	if b, ok := s.quoted(); ok {
+		return b
+	}
+	_, b, _ := bytes.Cut(raw, []byte("\r\n"))
+	return b
+}
+
+// oddItem notes a value that go-imap is not shown.
+func (f *filter) oddItem(a *fetching, name string, raw []byte) {
+	if f.opts.Odd == nil {
+		return
+	}
+	a.odd = append(a.odd, Oddity{Seq: a.seq, Item: name, Raw: string(raw)})
+	if a.shown {
+		f.tellOdd(a)
+	}
+}
+
+// tellOdd reports what was noted.
+func (f *filter) tellOdd(a *fetching) {
+	for _, o := range a.odd {
+		if o.UID = a.uid; f.opts.Odd != nil {
+			f.opts.Odd(o)
+		}
+	}
+	a.odd = a.odd[:0]
+}

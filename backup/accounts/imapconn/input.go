@@ -1,0 +1,102 @@
+package imapconn
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// input reads lines and literals of bounded size. Where the octets come from
+// can be changed under way: first the socket, later a source that can be
+// waited for together with other things.
+type input struct {
+	br    *bufio.Reader
+	from  io.Reader
+	limit limits
+}
+
+func newInput(from io.Reader, limit limits) *input {
+	in := &input{from: from, limit: limit}
+	in.br = bufio.NewReaderSize(readerFunc(func(p []byte) (int, error) { return in.from.Read(p) }), limit.line+2)
+	return in
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// line returns the next line without its end, which may be CRLF or a lone LF.
+// The slice is good until the next read. Of lines, only those that list
+// numbers may be longer than the limit.
+func (in *input) line() ([]byte, error) {
+	b, err := in.br.ReadSlice('\n')
+	if err == bufio.ErrBufferFull {
+		if !listsNumbers(b) {
+			return nil, broken("a line of more than %d octets", in.limit.line)
+		}
+		b, err = in.long(bytes.Clone(b))
+	}
+	if err != nil {
+		if errors.Is(err, io.EOF) && len(b) > 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, err
+	}
+	b = b[:len(b)-1]
+	return bytes.TrimSuffix(b, []byte("\r")), nil
+}
+
+// listsNumbers reports whether the line is one that may list every message
+// of a mailbox.
+func listsNumbers(line []byte) bool {
+	for _, word := range []string{"* SEARCH ", "* ESEARCH ", "* SORT ", "* VANISHED "} {
+		if len(line) > len(word) && bytes.EqualFold(line[:len(word)], []byte(word)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (in *input) long(b []byte) ([]byte, error) {
+	for {
+		part, err := in.br.ReadSlice('\n')
+		b = append(b, part...)
+		if len(b) > in.limit.numbers {
+			return nil, broken("a list of numbers of more than %d octets", in.limit.numbers)
+		}
+		if err != bufio.ErrBufferFull {
+			return b, err
+		}
+	}
+}
+
+// inline appends a literal of n octets to dst. It is for all literals that
+// are not messages.
+func (in *input) inline(dst []byte, n int64) ([]byte, error) {
+	if n > in.limit.inline {
+		return dst, broken("a literal of %d octets outside a message", n)
+	}
+	start := len(dst)
+	dst = append(dst, make([]byte, n)...)
+	if _, err := io.ReadFull(in.br, dst[start:]); err != nil {
+		return dst, inside(err)
+	}
+	return dst, nil
+}
+
+// discard reads n octets of a literal and forgets them.
+func (in *input) discard(n int64) error {
+	_, err := io.CopyN(io.Discard, in.br, n)
+	return inside(err)
+}
+
+// inside makes an end of the connection in the middle of something never look
+// like its regular end.
+func inside(err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("the connection ended in the middle of an answer: %w", io.ErrUnexpectedEOF)
+	}
+	return err
+}

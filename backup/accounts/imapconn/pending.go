@@ -1,0 +1,343 @@
+package imapconn
+
+import (
+	"bytes"
+	"strings"
+	"sync"
+	"time"
+)
+
+// pending knows which commands are unanswered and what go-imap expects of
+// their answers. The writing side enters commands, the reading side ticks
+// them off.
+type pending struct {
+	mu       sync.Mutex
+	commands map[string]*command
+	fetches  []*fetchCommand // in the order in which they were sent
+	awaiting *command        // sent the header of a literal, or IDLE, and wants a "+"
+	words    [][]byte        // lines of our own for go-imap
+	since    time.Time       // when the server last paid, or began to owe, an answer
+	wake     chan struct{}
+}
+
+// A command is one that go-imap has begun to send.
+type command struct {
+	tag, verb string
+	fetch     *fetchCommand
+	folders   int // LIST answers so far
+
+	// What is below is guarded by pending.mu.
+	complete bool          // all of it has been written; the server owes the answer
+	own      chan struct{} // closed at the answer to a literal header of our own
+	refused  []byte        // the tagged answer that came instead of a "+"
+}
+
+// fetchCommand does the same bookkeeping as go-imap's FetchCommand (a FETCH
+// or STORE): the first one sent whose set holds the message, and which has
+// not had it yet, gets the answer. go-imap lets each take one answer per
+// message only, so which answers go-imap is shown decides whether it finds
+// the body.
+type fetchCommand struct {
+	byUID bool
+	body  bool // asks for a body
+	set   numbers
+	had   numbers
+	held  map[uint32][]byte // answers without the body, waiting for the one with it
+	kept  int               // octets in held
+}
+
+func newPending() *pending {
+	return &pending{commands: map[string]*command{}, wake: make(chan struct{}, 1)}
+}
+
+// enter adds a command that is about to be written.
+func (p *pending) enter(line []byte) *command {
+	tag, rest, _ := strings.Cut(string(line), " ")
+	verb, args, _ := strings.Cut(rest, " ")
+	verb = strings.ToUpper(verb)
+	byUID := verb == "UID"
+	if byUID {
+		verb, args, _ = strings.Cut(args, " ")
+		verb = strings.ToUpper(verb)
+	}
+	c := &command{tag: tag, verb: verb}
+	if verb == "FETCH" || verb == "STORE" {
+		set, items, _ := strings.Cut(args, " ")
+		c.fetch = &fetchCommand{byUID: byUID, body: verb == "FETCH" && asksBody(items)}
+		// A set that does not parse ("$") is empty for go-imap too.
+		c.fetch.set, _ = parseNumbers([]byte(set), true)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.commands[tag] = c
+	if c.fetch != nil {
+		p.fetches = append(p.fetches, c.fetch)
+	}
+	return c
+}
+
+// sent notes that a command is about to be written to its end.
+func (p *pending) sent(c *command) {
+	p.mu.Lock()
+	if !p.owed() {
+		p.since = time.Now()
+	}
+	c.complete = true
+	if c.verb == "IDLE" {
+		p.awaiting = c
+	}
+	p.mu.Unlock()
+	p.rouse()
+}
+
+// owed reports whether the server has something to answer.
+func (p *pending) owed() bool {
+	for _, c := range p.commands {
+		if c.complete {
+			return true
+		}
+	}
+	return p.awaiting != nil
+}
+
+func asksBody(items string) bool {
+	items = strings.ToUpper(items)
+	for _, s := range []string{"BODY[", "BODY.PEEK[", "BINARY[", "BINARY.PEEK["} {
+		if strings.Contains(items, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// leave removes a command that has been answered.
+func (p *pending) leave(c *command) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.commands, c.tag)
+	for i, f := range p.fetches {
+		if f == c.fetch {
+			p.fetches = append(p.fetches[:i:i], p.fetches[i+1:]...)
+			break
+		}
+	}
+	p.since = time.Now()
+}
+
+func (p *pending) byTag(tag []byte) *command {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.commands[string(tag)]
+}
+
+// one returns some unanswered command with one of the verbs.
+func (p *pending) one(verbs ...string) *command {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.commands {
+		for _, v := range verbs {
+			if c.verb == v {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+// say gives go-imap a line as if it came from the server.
+func (p *pending) say(line []byte) {
+	p.mu.Lock()
+	p.words = append(p.words, line)
+	p.mu.Unlock()
+	p.rouse()
+}
+
+// word takes what say left.
+func (p *pending) word() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.words) == 0 {
+		return nil
+	}
+	w := p.words[0]
+	p.words = p.words[1:]
+	return w
+}
+
+func (p *pending) rouse() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// await notes that c is about to send the header of a literal. With own, the
+// literal is one that go-imap does not know of, and what is returned is
+// closed when the answer is there.
+func (p *pending) await(c *command, own bool) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.rouse()
+	p.awaiting = c
+	p.since = time.Now()
+	c.own = nil
+	if own {
+		c.own = make(chan struct{})
+	}
+	return c.own
+}
+
+// goAhead takes a "+" from the server and reports whether go-imap waits for it.
+func (p *pending) goAhead() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.awaiting
+	p.awaiting = nil
+	if c == nil {
+		return false
+	}
+	if c.own != nil {
+		close(c.own)
+		c.own = nil
+		return false
+	}
+	return true
+}
+
+// refuse takes the tagged answer of a command that came instead of the "+" it
+// awaits, and reports whether it is to be kept until the writing side has got
+// to the end of the command. go-imap closes a connection whose server says NO
+// to the header of a literal; so go-imap is told to go on, what it writes is
+// swallowed, and only then it is shown the NO.
+func (p *pending) refuse(c *command, answer []byte) (kept, tell bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.awaiting != c {
+		return false, false
+	}
+	p.awaiting = nil
+	if c.verb == "IDLE" {
+		return false, false
+	}
+	delete(p.commands, c.tag)
+	c.refused = bytes.Clone(answer)
+	if c.own != nil {
+		close(c.own)
+		c.own = nil
+		return true, false
+	}
+	return true, true
+}
+
+func (p *pending) refusal(c *command) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return c.refused
+}
+
+// overdue is the patience that is left when there is none.
+const overdue = time.Nanosecond
+
+// patience is how long the server may be silent between two answers; 0 is for
+// ever.
+func (p *pending) patience(idle, total time.Duration) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.owed() {
+		return 0
+	}
+	mail := false
+	for _, c := range p.commands {
+		if !c.complete {
+			continue
+		}
+		switch c.verb {
+		case "IDLE":
+			// RFC 9051 section 6.3.13: a client is to renew it every 29
+			// minutes, and go-imap does so.
+			return max(idle, 30*time.Minute)
+		case "FETCH", "APPEND":
+			mail = true
+		}
+	}
+	if mail {
+		return idle
+	}
+	return min(idle, max(overdue, total-time.Since(p.since)))
+}
+
+// find finds the fetchCommand that go-imap would give an answer to.
+func (p *pending) find(seq, uid uint32) *fetchCommand {
+	for _, f := range p.fetches {
+		n := seq
+		if f.byUID {
+			n = uid
+		}
+		if n != 0 && f.set.has(n) && !f.had.has(n) {
+			return f
+		}
+	}
+	return nil
+}
+
+// claim does for an answer that go-imap is about to see what go-imap does,
+// and returns what was held back for it. ok is false where nobody asked for
+// the message, or everybody has had it.
+func (p *pending) claim(seq, uid uint32) (held []byte, ok bool, work int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.find(seq, uid)
+	if f == nil {
+		return nil, false, 0
+	}
+	n := f.key(seq, uid)
+	held = f.held[n]
+	delete(f.held, n)
+	f.kept -= len(held)
+	return held, true, f.had.add(n)
+}
+
+func (f *fetchCommand) key(seq, uid uint32) uint32 {
+	if f.byUID {
+		return uid
+	}
+	return seq
+}
+
+// hold keeps the items of an answer without a body where the next command
+// for the message wants one. Such an answer is either an update that happened
+// to come first, or the first part of an answer in two; either way go-imap
+// would take it for the whole answer and throw the body away.
+func (p *pending) hold(seq, uid uint32, items []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.find(seq, uid)
+	if f == nil || !f.body {
+		return false
+	}
+	if f.kept+len(items) > maxHeld {
+		return true // an update less; the body still comes
+	}
+	if f.held == nil {
+		f.held = map[uint32][]byte{}
+	}
+	n := f.key(seq, uid)
+	f.held[n] = append(f.held[n], items...)
+	f.kept += len(items)
+	return true
+}
+
+// maxHeld bounds what hold keeps, in octets, for one command.
+const maxHeld = 1 << 20
+
+// wantsUID reports whether an answer must have its UID in front of its body.
+func (p *pending) wantsUID() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, f := range p.fetches {
+		if f.byUID && f.body {
+			return true
+		}
+	}
+	return false
+}
