@@ -1,0 +1,212 @@
+package mailfiles
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Layout is how the folders of a Maildir tree lie in its directory.
+type Layout int
+
+const (
+	// MaildirPlusPlus puts every folder next to the others, directly below
+	// the root, which is the INBOX: ".Lists.go" for Lists/go.
+	MaildirPlusPlus Layout = iota + 1
+	// MaildirNested gives every level a directory: "Lists/go". Dovecot calls
+	// it LAYOUT=fs. The root is the INBOX.
+	MaildirNested
+	// thunderbird is the layout of mbox trees: files "Lists" and
+	// "Lists.sbd/go".
+	thunderbird
+)
+
+// A level of a folder name becomes a file name in modified UTF-7, as Dovecot
+// and Courier have it. What must not stand in a file name is written in
+// base64 as well, as Courier does ("&AC8-" for '/'):
+//
+//	both layouts   '/', a '~' at the beginning
+//	Maildir++      '.', because it stands between levels
+//	nested         a '.' at the beginning, because Maildir++ folders and
+//	               hidden files begin so; the first letter of a name that
+//	               means something in a Maildir ("cur", "dovecot-uidlist");
+//	               the '.' of ".sbd" at the end, Thunderbird's subfolders
+//	mbox           as nested, and the '.' of endings that other files have;
+//	               a name with characters beyond ASCII that is safe in every
+//	               other way stands as it is, as Thunderbird writes it
+//	on Windows     what its file systems refuse: \ : * ? " < > | and a dot or
+//	               space at the end
+//
+// An empty level is "&3AA-", half of a surrogate pair, which nothing else can
+// encode to.
+const emptyLevel = "&3AA-"
+
+// maxName is how many octets file systems take in one name.
+const maxName = 255
+
+// reservedNames are file names that have a meaning of their own in a Maildir.
+var reservedNames = []string{"cur", "new", "tmp", "subscriptions", "maildirfolder", "maildirsize"}
+
+func isReserved(name string) bool {
+	name = strings.ToLower(name)
+	return slices.Contains(reservedNames, name) ||
+		strings.HasPrefix(name, "dovecot") || strings.HasPrefix(name, "courier")
+}
+
+// encodeLevel writes one level of a folder name for a layout.
+func encodeLevel(level string, layout Layout) (string, error) {
+	if !utf8.ValidString(level) {
+		return "", fmt.Errorf("encoding the level %q: %w: it is not UTF-8", level, ErrName)
+	}
+	if level == "" {
+		return emptyLevel, nil
+	}
+	if layout == thunderbird && isPlain(level) {
+		return level, nil
+	}
+	reserved := isReserved(level)
+	return encodeUTF7(level, func(offset int, c rune) bool {
+		last := offset == len(level)-1
+		switch {
+		case c == '/', c == '~' && offset == 0, runtime.GOOS == "windows" && windowsRefuses(c, last):
+			return true
+		case layout == MaildirPlusPlus:
+			return c == '.'
+		case offset == 0:
+			return c == '.' || reserved
+		case c == '.' && strings.EqualFold(level[offset:], ".sbd"):
+			return true
+		default:
+			ending := level[offset:]
+			return c == '.' && layout == thunderbird && (isIndexFile(ending) || strings.EqualFold(ending, ".mbox"))
+		}
+	}), nil
+}
+
+// isPlain reports whether a level has characters beyond ASCII and none that
+// needs to be encoded. Then decodeLevel reads it as it stands.
+func isPlain(level string) bool {
+	ascii := true
+	for _, c := range level {
+		if !unicode.IsLetter(c) && !unicode.IsDigit(c) && !strings.ContainsRune(" -_,+()'", c) || isInvisible(c) {
+			return false
+		}
+		ascii = ascii && c < utf8.RuneSelf
+	}
+	return !ascii && level == strings.TrimSpace(level)
+}
+
+func windowsRefuses(c rune, last bool) bool {
+	return strings.ContainsRune(`\:*?"<>|`, c) || last && (c == '.' || c == ' ')
+}
+
+// folderPath returns the path below the root for a folder name.
+func folderPath(levels []string, layout Layout) (string, error) {
+	if len(levels) == 0 {
+		return "", fmt.Errorf("encoding a folder name: %w: it has no levels", ErrName)
+	}
+	if isInbox(levels) && layout != thunderbird {
+		return ".", nil
+	}
+	if len(levels) > maxDepth {
+		return "", fmt.Errorf("encoding a folder name: %w: it has %d levels, the limit is %d", ErrName, len(levels), maxDepth)
+	}
+	names := make([]string, len(levels))
+	for i, level := range levels {
+		name, err := encodeLevel(level, layout)
+		if err != nil {
+			return "", err
+		}
+		names[i] = name
+		if layout == thunderbird && i < len(levels)-1 {
+			names[i] += ".sbd"
+		}
+	}
+	if layout == MaildirPlusPlus {
+		names = []string{"." + strings.Join(names, ".")}
+	}
+	for _, name := range names {
+		if len(name) > maxName {
+			return "", fmt.Errorf("encoding the folder name %q: %w: it takes %d octets, file systems allow %d", levels, ErrName, len(name), maxName)
+		}
+	}
+	return strings.Join(names, "/"), nil
+}
+
+// decodeLevel reads a file name as one level. Names in UTF-8 and names that
+// are no modified UTF-7 ("R&D") stand for themselves. raw says that the name
+// is not even UTF-8.
+func decodeLevel(name string) (level string, raw bool) {
+	if name == emptyLevel {
+		return "", false
+	}
+	if text, ok := decodeUTF7(name); ok {
+		return text, false
+	}
+	if utf8.ValidString(name) {
+		return name, false
+	}
+	var b strings.Builder
+	for len(name) > 0 {
+		c, n := utf8.DecodeRuneInString(name)
+		if c == utf8.RuneError && n == 1 {
+			fmt.Fprintf(&b, "%%%02X", name[0])
+		} else {
+			b.WriteString(name[:n])
+		}
+		name = name[n:]
+	}
+	return b.String(), true
+}
+
+// isInbox reports whether a name is the one that IMAP compares without regard
+// to case (RFC 9051 section 5.1).
+func isInbox(levels []string) bool { return len(levels) == 1 && strings.EqualFold(levels[0], "INBOX") }
+
+// distinct sorts folders by path and gives each a name of its own. A folder
+// keeps its name before others if its path is the one the name encodes to.
+func distinct(folders []Folder, canonical func(Folder) bool) []Folder {
+	slices.SortFunc(folders, func(a, b Folder) int { return strings.Compare(a.Path, b.Path) })
+	taken := make(map[string]bool, len(folders))
+	tried := make(map[string]int) // the last number given to a name, so that many alike stay cheap
+	key := func(levels []string) string {
+		if isInbox(levels) {
+			return "INBOX"
+		}
+		var b strings.Builder
+		for _, level := range levels {
+			fmt.Fprintf(&b, "%d:%s", len(level), level)
+		}
+		return b.String()
+	}
+	own := make([]bool, len(folders))
+	for i, f := range folders {
+		if k := key(f.Levels); !taken[k] && canonical(f) {
+			taken[k], own[i] = true, true
+		}
+	}
+	for i := range folders {
+		if own[i] {
+			continue
+		}
+		levels, last := folders[i].Levels, len(folders[i].Levels)-1
+		wanted := key(levels)
+		for n := max(2, tried[wanted]+1); taken[key(levels)]; n++ {
+			levels = slices.Clone(folders[i].Levels)
+			levels[last] = fmt.Sprintf("%s (%d)", levels[last], n)
+			tried[wanted] = n
+		}
+		folders[i].Levels = levels
+		taken[key(levels)] = true
+	}
+	for i := range folders {
+		folders[i].Inbox = isInbox(folders[i].Levels)
+	}
+	return folders
+}
+
+var errTooManyFolders = errors.New("more folders than the limit of 100,000")

@@ -1,0 +1,154 @@
+package mailfiles
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// A MaildirFile is a message that was opened. What Read gives is what the
+// file holds; no line end is touched.
+type MaildirFile struct {
+	MaildirMessage // as it was when it was opened
+	Size           int64
+	Date           time.Time // the internal date: the file's time in whole seconds, as with Dovecot, and UTC
+
+	file *os.File
+	left int64
+}
+
+// Read reads the message. If the file turns out longer or shorter than it was
+// when it was opened, the last error is ErrChanged and not io.EOF: messages in
+// a Maildir are written once.
+func (m *MaildirFile) Read(p []byte) (int, error) {
+	n, err := m.file.Read(p)
+	m.left -= int64(n)
+	if m.left < 0 || err == io.EOF && m.left > 0 {
+		return n, fmt.Errorf("reading the message %q: %w", m.Key, ErrChanged)
+	}
+	return n, err
+}
+
+// Close closes the file.
+func (m *MaildirFile) Close() error { return m.file.Close() }
+
+// Open opens a message by its key. It finds it wherever it is by now: moved
+// from new to cur, or renamed for another flag. ErrGone says that it is not in
+// the folder any longer.
+func (f *MaildirFolder) Open(ctx context.Context, key string) (*MaildirFile, error) {
+	var m *MaildirFile
+	err := f.find(ctx, key, func(l *MaildirListing, p place) error {
+		file, info, err := openRegular(f.root, p.path())
+		if err != nil {
+			return err
+		}
+		m = &MaildirFile{MaildirMessage: l.message(key, p), Size: info.Size(), Date: internalDate(info), file: file, left: info.Size()}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("opening the message %q: %w", key, err)
+	}
+	return m, nil
+}
+
+// Stat is Open without reading: it tells what a message is like by now.
+func (f *MaildirFolder) Stat(ctx context.Context, key string) (m MaildirMessage, size int64, date time.Time, err error) {
+	err = f.find(ctx, key, func(l *MaildirListing, p place) error {
+		info, err := f.root.Lstat(p.path())
+		if err != nil {
+			return err
+		}
+		if !info.Mode().IsRegular() {
+			return errors.New("not a regular file")
+		}
+		m, size, date = l.message(key, p), info.Size(), internalDate(info)
+		return nil
+	})
+	if err != nil {
+		err = fmt.Errorf("looking at the message %q: %w", key, err)
+	}
+	return m, size, date, err
+}
+
+func internalDate(info fs.FileInfo) time.Time { return info.ModTime().UTC().Truncate(time.Second) }
+
+// find calls try with the place of a message until it does not answer that
+// there is nothing. First comes the place where the message was last seen,
+// then where a quick look at the folder finds it, since mail programs rename
+// many files in one go; one such look is good for all of them. Only a listing
+// that settled tells that a message is gone.
+func (f *MaildirFolder) find(ctx context.Context, key string, try func(*MaildirListing, place) error) error {
+	f.mu.Lock()
+	l := f.known
+	f.mu.Unlock()
+	const quick, all = 20, 25
+	for n := 0; ; n++ {
+		if l != nil {
+			if p, ok := l.places[key]; ok {
+				if err := try(l, p); !errors.Is(err, fs.ErrNotExist) {
+					return err
+				}
+			} else if l.Settled && n > 0 {
+				return ErrGone
+			}
+		}
+		if n == all {
+			return ErrUnsettled
+		}
+		var err error
+		if l, err = f.look(ctx, l, n >= quick || l != nil && n > 0 && !l.has(key)); err != nil {
+			return err
+		}
+	}
+}
+
+func (l *MaildirListing) has(key string) bool {
+	_, ok := l.places[key]
+	return ok
+}
+
+// look returns a newer listing than old: one that another caller has made
+// meanwhile, or one of its own.
+func (f *MaildirFolder) look(ctx context.Context, old *MaildirListing, thorough bool) (*MaildirListing, error) {
+	f.mu.Lock()
+	l := f.known
+	f.mu.Unlock()
+	switch {
+	case thorough:
+		return f.List(ctx)
+	case l != nil && l != old:
+		return l, nil
+	default:
+		return f.glance(ctx)
+	}
+}
+
+// openRegular opens a file for reading if it is a regular one, and not a
+// symbolic link, a device, or a pipe that would keep us waiting.
+func openRegular(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
+	before, err := root.Lstat(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !before.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("%s is not a regular file", name)
+	}
+	file, err := root.OpenFile(name, os.O_RDONLY|noWaiting, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !os.SameFile(before, info) {
+		// Somebody put another file there between the two calls.
+		err = &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	if err != nil {
+		file.Close()
+		return nil, nil, err
+	}
+	return file, info, nil
+}

@@ -1,0 +1,147 @@
+package mailfiles
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+)
+
+// mboxHeader reads a message's header as far as mbox is concerned with it.
+type mboxHeader struct {
+	over   bool  // an empty line has ended it
+	length int64 // Content-Length, or -1
+	status statusFields
+
+	name  string // the field at hand, in small letters; "" if it is of no interest
+	value []byte
+}
+
+// maxField is how many octets of a field's value are looked at.
+const maxField = 16 << 10
+
+// line takes a line. It reports whether it belongs to a field that mail
+// programs change as they use a message.
+func (h *mboxHeader) line(line []byte) (changing bool) {
+	if line[0] == ' ' || line[0] == '\t' {
+		if h.name != "" && len(h.value) < maxField {
+			h.value = append(h.value, bytes.TrimRight(line, "\r\n")...)
+		}
+		return changingFields[h.name]
+	}
+	h.endField()
+	name, value, ok := bytes.Cut(line, []byte(":"))
+	if !ok || len(name) > 64 {
+		return false
+	}
+	h.name = strings.ToLower(string(bytes.TrimRight(name, " \t")))
+	h.value = append(h.value[:0], bytes.TrimSpace(value)...)
+	return changingFields[h.name]
+}
+
+// endField takes the field that was read.
+func (h *mboxHeader) endField() {
+	if h.name == "" {
+		return
+	}
+	value := strings.TrimSpace(string(h.value))
+	if h.name == "content-length" {
+		if n, err := strconv.ParseInt(value, 10, 64); err == nil && n >= 0 {
+			h.length = n
+		}
+	}
+	h.status.field(h.name, value)
+	h.name = ""
+}
+
+// changingFields are those that mail programs add to a message in an mbox and
+// change later. An attacker's mail may have them, too.
+var changingFields = map[string]bool{
+	"status": true, "x-status": true, "x-keywords": true, "x-uid": true, "x-imap": true, "x-imapbase": true,
+	"content-length": true, "x-mozilla-status": true, "x-mozilla-status2": true, "x-mozilla-keys": true,
+}
+
+// statusFields collects what the fields say that mail programs keep a
+// message's state in.
+type statusFields struct {
+	found    []string
+	expunged bool
+	traced   bool // a field was seen that the way through the net adds
+	pseudo   int  // marks of c-client's pseudo message
+}
+
+// field takes one field; name is in small letters.
+func (s *statusFields) field(name, value string) {
+	switch name {
+	case "status": // R: read, O: old; D, A and others are seen as well
+		s.letters(value, "R", flagSeen, "D", flagDeleted, "A", flagAnswered, "F", flagFlagged)
+	case "x-status":
+		s.letters(value, "A", flagAnswered, "D", flagDeleted, "F", flagFlagged, "T", flagDraft)
+	case "x-keywords", "x-mozilla-keys":
+		for word := range strings.FieldsSeq(value) {
+			if isKeyword(word) {
+				s.found = addFlag(s.found, word)
+			}
+		}
+	case "x-mozilla-status":
+		s.mozilla(value)
+	case "received", "return-path", "delivered-to":
+		s.traced = true
+	case "x-imap":
+		s.pseudo++
+	case "subject":
+		if strings.HasPrefix(value, "DON'T DELETE THIS MESSAGE") {
+			s.pseudo++
+		}
+	}
+}
+
+// letters adds the flags whose letters are in value.
+func (s *statusFields) letters(value string, pairs ...string) {
+	for i := 0; i < len(pairs); i += 2 {
+		if strings.Contains(value, pairs[i]) {
+			s.found = addFlag(s.found, pairs[i+1])
+		}
+	}
+}
+
+// mozilla reads X-Mozilla-Status, four hexadecimal digits (Mozilla's
+// nsMsgMessageFlags.idl). Its 0008 says that the user deleted the message; it
+// counts only above all that the way through the net adds, where Thunderbird
+// writes it, since otherwise a sender could delete his mail from an archive.
+func (s *statusFields) mozilla(value string) {
+	bits, err := strconv.ParseUint(value, 16, 32)
+	if err != nil {
+		return
+	}
+	for _, f := range []struct {
+		bit  uint64
+		flag string
+	}{{0x0001, flagSeen}, {0x0002, flagAnswered}, {0x0004, flagFlagged}, {0x1000, flagForwarded}} {
+		if bits&f.bit != 0 {
+			s.found = addFlag(s.found, f.flag)
+		}
+	}
+	if bits&0x0008 != 0 && !s.traced {
+		s.expunged = true
+	}
+}
+
+// internal reports whether the fields are those of c-client's pseudo message,
+// which is the first of a file and comes from no address.
+func (s *statusFields) internal(m *MboxMessage) bool {
+	return s.pseudo == 2 && m.Index == 0 && strings.HasPrefix(m.From.Sender, "MAILER-DAEMON")
+}
+
+// HeaderFlags returns the flags that the fields in a message's header tell, as
+// [MboxMessage] has them. Thunderbird keeps them there in its Maildirs, too.
+func HeaderFlags(header []byte) (flags []string, expunged bool) {
+	h := mboxHeader{length: -1}
+	for line := range bytes.Lines(header) {
+		if isEmpty(line) {
+			break
+		}
+		h.line(line)
+	}
+	h.endField()
+	return h.status.found, h.status.expunged
+}

@@ -1,0 +1,102 @@
+package mailfiles
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// lockMbox opens the file for writing, creating it if need be, and locks it in
+// the ways that mail programs use: a file name.lock beside it, then flock and
+// fcntl. dotlock is "" where the directory lets nobody create files; then the
+// other two have to do.
+func lockMbox(ctx context.Context, root *os.Root, name string) (file *os.File, dotlock string, err error) {
+	deadline := time.Now().Add(lockWait)
+	if dotlock, err = createDotlock(ctx, root, name+".lock", deadline); err != nil {
+		return nil, "", err
+	}
+	defer func() {
+		if err != nil && dotlock != "" {
+			root.Remove(dotlock)
+		}
+	}()
+	for {
+		file, err := openForAppend(root, name)
+		if err != nil {
+			return nil, "", err
+		}
+		locked, err := tryLock(file)
+		if err == nil && locked && isStillThere(root, name, file) {
+			return file, dotlock, nil
+		}
+		file.Close()
+		if err != nil {
+			return nil, "", fmt.Errorf("locking: %w", err)
+		}
+		if time.Now().After(deadline) {
+			return nil, "", ErrLocked
+		}
+		if err := sleep(ctx, 50*time.Millisecond); err != nil {
+			return nil, "", err
+		}
+	}
+}
+
+// openForAppend opens a regular file for reading and writing.
+func openForAppend(root *os.Root, name string) (*os.File, error) {
+	if info, err := root.Lstat(name); err == nil && !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return root.OpenFile(name, os.O_RDWR|os.O_CREATE|noWaiting, 0o600)
+}
+
+// isStillThere reports whether the name still leads to the file: a mail
+// program may have put a compacted one in its place while we waited.
+func isStillThere(root *os.Root, name string, file *os.File) bool {
+	named, err := root.Lstat(name)
+	if err != nil {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && os.SameFile(named, info)
+}
+
+// createDotlock creates the lock file. One that was left by a process of this
+// host that is no more is removed; others are respected for as long as we
+// wait.
+func createDotlock(ctx context.Context, root *os.Root, lock string, deadline time.Time) (string, error) {
+	host, _ := os.Hostname() // without a name, no lock is known to be of this host
+	for {
+		file, err := root.OpenFile(lock, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err == nil {
+			_, err = fmt.Fprintf(file, "%d:%s", os.Getpid(), host)
+			return lock, errors.Join(err, file.Close())
+		}
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			return "", nil
+		case !errors.Is(err, fs.ErrExist):
+			return "", err
+		}
+		text, err := readSmall(root, lock)
+		if pid, of, ok := strings.Cut(strings.TrimSpace(string(text)), ":"); err == nil && ok && of == host && host != "" {
+			if n, err := strconv.Atoi(pid); err == nil && isDead(n) {
+				root.Remove(lock)
+				continue
+			}
+		}
+		if time.Now().After(deadline) {
+			return "", fmt.Errorf("%s is there: %w", lock, ErrLocked)
+		}
+		if err := sleep(ctx, 50*time.Millisecond); err != nil {
+			return "", err
+		}
+	}
+}
