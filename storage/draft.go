@@ -169,6 +169,12 @@ type SavedFolder struct {
 	id              BlobID
 }
 
+// Valid says that it is the result of a Save or Keep, not a zero value.
+func (f SavedFolder) Valid() bool { return f.Levels != nil }
+
+// Same says that nothing in the saved folder differs from one in a snapshot.
+func (f SavedFolder) Same(as *Folder) bool { return f.id == as.id }
+
 // Keep takes a folder over into the next snapshot as it is. It must be of a
 // tree in the Writer's vault.
 func (f *Folder) Keep() SavedFolder { return SavedFolder{f.Levels, f.Messages, f.Bytes, f.id} }

@@ -19,12 +19,13 @@ const (
 	maxLiterals = 64 << 10
 )
 
-var cutters = sync.Pool{New: func() any { return new(cutter) }}
+var cutters = sync.Pool{New: func() any { return newCutter(windowSize, pieceSize) }}
 
 // A cutter turns one message into a recipe. It works in batches: parts are
 // collected, proven together, then saved, and then the next are collected.
 // All but large messages are one batch.
 type cutter struct {
+	piece   int // octets of a part at most
 	window  window
 	scanner scanner
 	proof   proof
@@ -45,6 +46,13 @@ type part struct {
 	from, to int // in cutter.octets
 	idAt     int // where in the recipe its id goes
 	id       ID  // what save said
+}
+
+// newCutter returns a cutter with these sizes, which only tests change.
+func newCutter(window, piece int) *cutter {
+	c := &cutter{piece: piece}
+	c.window.limit = window
+	return c
 }
 
 // split cuts the message that m holds.
@@ -128,30 +136,24 @@ func (c *cutter) between(n int64) error {
 		return nil
 	}
 	c.literals += n
-	octets, err := c.take(int(n))
-	if err != nil {
-		return err
-	}
-	c.recipe = appendOperation(c.recipe, &operation{what: doLiteral, octets: uint64(n), literal: octets})
-	return nil
+	c.recipe = appendOperation(c.recipe, &operation{what: doLiteral, octets: uint64(n)})
+	var err error
+	c.recipe, err = c.take(c.recipe, n)
+	return err
 }
 
 // content takes the next n octets of the text as they are.
 func (c *cutter) content(n int64) error {
 	for n > 0 {
-		size := min(n, pieceSize)
+		size := min(n, int64(c.piece))
 		n -= size
 		if err := c.room(int(size)); err != nil {
 			return err
 		}
 		from := len(c.octets)
-		for size > 0 {
-			octets, err := c.take(int(min(size, windowSize/2)))
-			if err != nil {
-				return err
-			}
-			c.octets = append(c.octets, octets...)
-			size -= int64(len(octets))
+		var err error
+		if c.octets, err = c.take(c.octets, size); err != nil {
+			return err
 		}
 		c.part(from, &operation{what: doContent})
 	}
@@ -171,8 +173,8 @@ func (c *cutter) base64(s span) error {
 	if line == 0 {
 		line = 4
 	}
-	piece := pieceSize / (line / 4 * 3) // lines in a piece
-	chunk := windowSize / 2 / (line + end)
+	piece := c.piece / (line / 4 * 3) // lines in a piece
+	chunk := c.window.limit / 2 / (line + end)
 
 	left := s.to - s.from
 	for left > 0 {
@@ -183,7 +185,7 @@ func (c *cutter) base64(s span) error {
 		}
 		from := len(c.octets)
 		for size > 0 {
-			octets, err := c.take(int(min(size, int64(chunk*(line+end)))))
+			octets, err := c.next(min(size, int64(chunk*(line+end))))
 			if err != nil {
 				return err
 			}
@@ -205,18 +207,31 @@ func (c *cutter) base64(s span) error {
 	return nil
 }
 
-// take returns the next n octets of the text, at most half a window.
-func (c *cutter) take(n int) ([]byte, error) {
-	octets, err := c.window.need(n)
-	if err == nil && len(octets) < n {
+// next returns the next n octets of the text, at most half a window.
+func (c *cutter) next(n int64) ([]byte, error) {
+	octets, err := c.window.need(int(n))
+	if err == nil && int64(len(octets)) < n {
 		err = fmt.Errorf("%w: it became shorter from one reading to the next", errProof)
 	}
 	return octets, err
 }
 
+// take appends the next n octets of the text to out.
+func (c *cutter) take(out []byte, n int64) ([]byte, error) {
+	for n > 0 {
+		octets, err := c.next(min(n, int64(c.window.limit/2)))
+		if err != nil {
+			return out, err
+		}
+		out = append(out, octets...)
+		n -= int64(len(octets))
+	}
+	return out, nil
+}
+
 // room sees to it that a part of n octets fits into the batch.
 func (c *cutter) room(n int) error {
-	if len(c.octets)+n > pieceSize {
+	if len(c.octets)+n > c.piece {
 		if err := c.flush(); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -26,16 +27,76 @@ func seeds(f *testing.F, add func(m []byte)) {
 
 func FuzzSplit(f *testing.F) {
 	seeds(f, func(m []byte) { f.Add(m) })
-	f.Fuzz(func(t *testing.T, m []byte) {
-		r, s := splitJoin(t, m)
-		again, t2 := splitJoin(t, m)
-		if !bytes.Equal(r.Recipe, again.Recipe) || len(s.parts) != len(t2.parts) {
-			t.Error("the same message is cut in two ways")
-		}
-		checkFootprint(t, m)
-		crlf := bytes.ReplaceAll(m, []byte("\n"), []byte("\r\n"))
-		splitJoin(t, crlf)
+	f.Fuzz(checkSplit)
+}
+
+// FuzzSplitTokens makes messages of what means something to a scanner, one
+// token for every octet.
+func FuzzSplitTokens(f *testing.F) {
+	f.Add([]byte("\x00\x01\x05\x02\x0b\x0b\x0c\x01\x02\x09\x03"))
+	f.Add([]byte("\x04\x00\x01\x02\x12\x01\x02\x07\x08\x12\x03\x0b\x0b\x0b\x0b\x0b"))
+	f.Fuzz(func(t *testing.T, program []byte) {
+		checkSplit(t, tokens(program))
 	})
+}
+
+func tokens(program []byte) []byte {
+	var m []byte
+	for _, p := range program[:min(len(program), 1000)] {
+		m = append(m, fuzzTokens[int(p)%len(fuzzTokens)]...)
+	}
+	return m
+}
+
+var fuzzTokens = []string{
+	"Content-Type: multipart/mixed; boundary=x\n",
+	"\n--x\n",
+	"\n",
+	"\n--x--\n",
+	"Content-Type: multipart/digest; boundary=\"xx\"\n",
+	"\r\n",
+	"\r",
+	"--xx\n",
+	"--xx--\r\n",
+	"Content-Type: message/rfc822\n",
+	"Content-Transfer-Encoding: base64\n",
+	strings.Repeat("QUFB", 19) + "\n",
+	strings.Repeat("QUJD", 19) + "\r\n",
+	strings.Repeat("QUFB", 100),
+	"QQ==\n",
+	"QR==\n",
+	"QUI=",
+	"QUF\n",
+	"text\n",
+	" ",
+	"\x00",
+	strings.Repeat("text and ", 40),
+	strings.Repeat("-", 300) + "\n",
+}
+
+func checkSplit(t *testing.T, m []byte) {
+	r, s := splitJoin(t, m)
+	again, s2 := splitJoin(t, m)
+	if !bytes.Equal(r.Recipe, again.Recipe) || len(s.parts) != len(s2.parts) {
+		t.Error("the same message is cut in two ways")
+	}
+	checkFootprint(t, m)
+	splitJoin(t, bytes.ReplaceAll(m, []byte("\n"), []byte("\r\n")))
+
+	// In small windows and pieces, messages need not be large to be cut as
+	// large ones are.
+	for _, sizes := range [][2]int{{64, 12}, {256, 60}, {4096, 600}} {
+		c := newCutter(sizes[0], sizes[1])
+		s := new(store)
+		r, err := c.split(bytes.NewReader(m), int64(len(m)), s.save)
+		if err != nil {
+			t.Fatalf("in a window of %d octets: %v", sizes[0], err)
+		}
+		if cap(c.window.buf) > 2*sizes[0] {
+			t.Errorf("a window of %d octets has %d", sizes[0], cap(c.window.buf))
+		}
+		mustBuild(t, m, r, s)
+	}
 }
 
 // counted is a writer that counts.

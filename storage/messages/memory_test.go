@@ -155,7 +155,7 @@ func (c *cutter) footprint() int {
 // octets, and some to begin with.
 func checkFootprint(t testing.TB, m []byte) {
 	t.Helper()
-	var c cutter
+	c := newCutter(windowSize, pieceSize)
 	if _, err := c.split(bytes.NewReader(m), int64(len(m)), new(store).save); err != nil {
 		t.Fatal(err)
 	}

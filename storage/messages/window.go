@@ -7,19 +7,16 @@ import (
 	"slices"
 )
 
-const (
-	// A message up to windowSize octets is read once and then looked at in
-	// memory; a larger one is read anew for every pass.
-	windowSize = 1 << 20
-	// Lines longer than fragmentSize come in pieces of so many octets. It is
-	// a multiple of 4, so that base64 is not torn.
-	fragmentSize = 64 << 10
-)
+// windowSize is how much of a message is in memory at once. A message up to
+// that size is read once and then looked at in memory; a larger one is read
+// anew for every pass.
+const windowSize = 1 << 20
 
 // A window goes over the text of a message from the beginning to the end. The
 // text is the message, without its CRs where every line ends with CRLF
 // (formCRLF). All offsets are offsets in the text.
 type window struct {
+	limit  int // octets of buf; windowSize but in tests
 	m      io.ReaderAt
 	size   int64 // octets of m
 	form   byte
@@ -40,7 +37,7 @@ func (w *window) open(m io.ReaderAt, size int64) error {
 	if size < 0 {
 		return fmt.Errorf("a size of %d octets", size)
 	}
-	*w = window{m: m, size: size, length: size, buf: w.buf[:0]}
+	*w = window{limit: w.limit, m: m, size: size, length: size, buf: w.buf[:0]}
 	if err := w.fill(); err != nil {
 		return err
 	}
@@ -71,12 +68,12 @@ func (w *window) openRaw(m io.ReaderAt, size int64) error {
 	if size < 0 {
 		return fmt.Errorf("a size of %d octets", size)
 	}
-	*w = window{m: m, size: size, length: size, buf: w.buf[:0]}
+	*w = window{limit: w.limit, m: m, size: size, length: size, buf: w.buf[:0]}
 	return nil
 }
 
 // close lets go of m and keeps the buffer for the next message.
-func (w *window) close() { *w = window{buf: w.buf[:0]} }
+func (w *window) close() { *w = window{limit: w.limit, buf: w.buf[:0]} }
 
 // inMemory says that the whole text is in buf.
 func (w *window) inMemory() bool { return w.base == 0 && w.next == w.size }
@@ -101,7 +98,7 @@ func (w *window) fill() error {
 		w.pos = 2
 	}
 	have := len(w.buf)
-	n := int(min(w.size-w.next, int64(windowSize-have)))
+	n := int(min(w.size-w.next, int64(w.limit-have)))
 	w.buf = slices.Grow(w.buf, n)[:have+n]
 	if err := readFull(w.m, w.buf[have:], w.next); err != nil {
 		w.buf = w.buf[:have]
@@ -139,18 +136,23 @@ func (w *window) need(n int) ([]byte, error) {
 	return p, nil
 }
 
-// line returns the next line without its end, or at most fragmentSize octets
-// of it, and goes behind it. At the end of the text it returns io.EOF.
+// fragment is how many octets line returns at most. It is a multiple of 4, so
+// that base64 is not torn.
+func (w *window) fragment() int { return w.limit / 16 }
+
+// line returns the next line without its end, or a fragment of a longer one,
+// and goes behind it. At the end of the text it returns io.EOF.
 func (w *window) line() ([]byte, error) {
+	fragment := w.fragment()
 	w.first = w.pos == 0 && w.base == 0 || w.pos > 0 && w.buf[w.pos-1] == '\n'
 	for {
 		ahead := w.buf[w.pos:]
-		if len(ahead) > fragmentSize {
-			ahead = ahead[:fragmentSize]
+		if len(ahead) > fragment {
+			ahead = ahead[:fragment]
 		}
 		i := bytes.IndexByte(ahead, '\n')
 		if i < 0 {
-			if len(ahead) < fragmentSize && w.next < w.size {
+			if len(ahead) < fragment && w.next < w.size {
 				if err := w.fill(); err != nil {
 					return nil, err
 				}

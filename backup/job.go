@@ -1,0 +1,293 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"restante/storage"
+)
+
+// A job is one folder in a run. Surveying finds what is new, gone and flagged;
+// then its chunks are read, by as many workers as care to; then it is saved.
+type job struct {
+	run    *run
+	listed Listed
+	name   string
+	parent *storage.Folder // as the last snapshot has it, or nil
+
+	tries int // of surveying; only its surveyor changes it
+
+	// Guarded by run.mu:
+	chunks  [][]uint32 // to be read
+	reading int        // workers at the survey or at a chunk
+
+	mu      sync.Mutex // guards what follows
+	draft   *storage.Draft
+	status  Status
+	doubt   bool // something was left out: the next run must look again
+	missing []storage.Missing
+	saved   storage.SavedFolder // when done
+}
+
+// chunkSize is how many messages are asked for at once: whole pages.
+const chunkSize = 512
+
+// describe puts what the listing says into a folder record.
+func (j *job) describe(f *storage.Folder) {
+	f.Levels, f.Raw, f.Delimiter = j.listed.Levels, j.listed.Raw, j.listed.Delimiter
+	f.Attributes, f.SpecialUse, f.Subscribed = j.listed.Attributes, j.listed.SpecialUse, j.listed.Subscribed
+}
+
+// sameDescription says whether the listing says what the parent's record says.
+func (j *job) sameDescription() bool {
+	p, l := j.parent, &j.listed
+	return slices.Equal(p.Levels, l.Levels) && slices.Equal(p.Raw, l.Raw) && p.Delimiter == l.Delimiter &&
+		slices.Equal(p.Attributes, l.Attributes) && slices.Equal(p.SpecialUse, l.SpecialUse) && p.Subscribed == l.Subscribed
+}
+
+// unchanged says whether the listing shows that nothing happened in the folder
+// since the last snapshot (RFC 7162 section 3.1.2.1: any change of a message
+// raises HIGHESTMODSEQ; an expunge lowers the count). A folder of which
+// something is missing has no HIGHESTMODSEQ in its record.
+func (j *job) unchanged() bool {
+	if j.parent == nil || j.run.o.Full {
+		return false
+	}
+	if j.listed.NoSelect {
+		return j.parent.UIDValidity == 0 && j.parent.Messages == 0
+	}
+	p, s := j.parent, j.listed.Status
+	return s != nil && p.HighestModSeq != 0 && p.HighestModSeq == s.HighestModSeq &&
+		p.UIDValidity == s.UIDValidity && p.UIDNext == s.UIDNext && p.Counted == int64(s.Messages)
+}
+
+// keep takes the folder over from the parent, as far as its messages go.
+func (j *job) keep(ctx context.Context) (err error) {
+	if j.sameDescription() {
+		j.saved = j.parent.Keep()
+	} else {
+		// Seldom, and cheap: the pages stay the same.
+		d := j.run.w.Draft(j.parent)
+		d.Describe(j.describe)
+		j.saved, err = d.Save(ctx)
+	}
+	j.run.o.Progress.FoldersDone.Add(1)
+	return err
+}
+
+// saveEmpty saves a folder that cannot hold messages.
+func (j *job) saveEmpty(ctx context.Context) (err error) {
+	d := j.run.w.Draft(nil)
+	d.Describe(j.describe)
+	j.saved, err = d.Save(ctx)
+	j.run.o.Progress.FoldersDone.Add(1)
+	return err
+}
+
+// survey opens the folder and finds out what there is to do.
+func (j *job) survey(ctx context.Context, m Mailbox) error {
+	r := j.run
+	status := m.Status()
+	parent, renamed := j.parent, false
+	if parent == nil {
+		parent, renamed = r.renamed(status)
+	}
+	if parent != nil && parent.UIDValidity != 0 && parent.UIDValidity != status.UIDValidity {
+		r.note("folder %q: UIDVALIDITY changed from %d to %d; its messages are matched again", j.name, parent.UIDValidity, status.UIDValidity)
+	}
+	same := parent != nil && parent.UIDValidity == status.UIDValidity && !r.o.Full && !renamed
+
+	exists, err := m.UIDs(ctx)
+	doubt := errors.Is(err, ErrEnumeration)
+	if err != nil && !doubt {
+		return err
+	}
+	var base *storage.Folder
+	if same {
+		base = parent
+	}
+	d := r.w.Draft(base)
+	d.Describe(func(f *storage.Folder) {
+		j.describe(f)
+		f.UIDValidity, f.UIDNext, f.HighestModSeq, f.Counted, f.Missing = status.UIDValidity, status.UIDNext, 0, 0, nil
+	})
+	fresh := exists
+	if same {
+		if fresh, err = j.compare(ctx, m, d, parent, exists, doubt); err != nil {
+			return err
+		}
+	}
+	if doubt {
+		r.note("folder %q: the server contradicts itself about which messages there are; none is taken for gone", j.name)
+		r.setIncomplete()
+	}
+	if parent != nil && !same {
+		if !renamed {
+			r.mu.Lock()
+			r.stats.Gone += parent.Messages // from their places, if not from the folder
+			r.mu.Unlock()
+		}
+		// A new epoch, or a new name: most of it is in the archive already.
+		if h, ok := m.(HeaderMailbox); ok && !r.o.Full {
+			if fresh, err = j.recognise(ctx, h, d, parent, fresh); err != nil {
+				return err
+			}
+		}
+	}
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for chunk := range slices.Chunk(fresh, chunkSize) {
+		j.chunks = append(j.chunks, chunk)
+	}
+	r.o.Progress.Messages.Add(int64(len(fresh)))
+	j.mu.Lock()
+	j.draft, j.status, j.doubt = d, status, doubt
+	j.mu.Unlock()
+	return nil
+}
+
+// compare finds what is new, gone and flagged since the parent, and returns
+// the new UIDs.
+func (j *job) compare(ctx context.Context, m Mailbox, d *storage.Draft, parent *storage.Folder, exists []uint32, doubt bool) (fresh []uint32, err error) {
+	since := parent.HighestModSeq
+	if m.Status().HighestModSeq == 0 {
+		since = 0
+	}
+	changed := map[uint32][]string{}
+	flagsChanged := since == 0 || m.Status().HighestModSeq != since
+	if flagsChanged && parent.Messages > 0 {
+		if err := m.Flags(ctx, since, func(uid uint32, flags []string) { changed[uid] = flags }); err != nil {
+			return nil, err
+		}
+	}
+	var gone []uint32
+	flagged := int64(0)
+	rest := exists
+	for known, err := range parent.Flags(ctx) {
+		if err != nil {
+			return nil, &localError{err}
+		}
+		for len(rest) > 0 && rest[0] < known.UID {
+			fresh, rest = append(fresh, rest[0]), rest[1:]
+		}
+		switch {
+		case len(rest) > 0 && rest[0] == known.UID:
+			rest = rest[1:]
+		case doubt:
+			continue // left out of an answer is not gone
+		default:
+			gone = append(gone, known.UID)
+			continue
+		}
+		if flags, ok := changed[known.UID]; ok && !sameFlags(flags, known.Flags) {
+			d.SetFlags(known.UID, flags)
+			flagged++
+		}
+	}
+	fresh = append(fresh, rest...)
+	d.Remove(gone)
+	j.run.mu.Lock()
+	defer j.run.mu.Unlock()
+	j.run.stats.Gone += int64(len(gone))
+	j.run.stats.Flagged += flagged
+	return fresh, nil
+}
+
+// sameFlags compares sets.
+func sameFlags(a, b []string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
+	return slices.Equal(a, b)
+}
+
+// renamed finds the folder that the parent has under a name that is no longer
+// listed, if this one may be it: servers keep UIDVALIDITY through a RENAME.
+func (r *run) renamed(status Status) (*storage.Folder, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var found *storage.Folder
+	for _, f := range r.gone {
+		if f.UIDValidity == status.UIDValidity && f.UIDValidity != 0 && f.UIDNext <= status.UIDNext && f.Messages > 0 {
+			if found != nil {
+				return nil, false
+			}
+			found = f
+		}
+	}
+	return found, found != nil
+}
+
+func (r *run) setIncomplete() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.incomplete = true
+}
+
+// finish saves a job whose chunks are all read.
+func (j *job) finish(ctx context.Context) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	slices.SortFunc(j.missing, func(a, b storage.Missing) int { return int(int64(a.UID) - int64(b.UID)) })
+	j.draft.Describe(func(f *storage.Folder) {
+		f.Missing = j.missing
+		if j.listed.NoSelect {
+			return
+		}
+		// Only a folder that is known to be whole is skipped when the server
+		// says that nothing changed.
+		if !j.doubt && len(j.missing) == 0 {
+			f.HighestModSeq, f.Counted = j.status.HighestModSeq, int64(j.status.Messages)
+		}
+	})
+	saved, err := j.draft.Save(ctx)
+	if err != nil {
+		return err
+	}
+	j.saved = saved
+	j.run.o.Progress.FoldersDone.Add(1)
+	return nil
+}
+
+// soFar saves the folder as it is now, for a partial snapshot; not ok means
+// that there is nothing of it yet.
+func (j *job) soFar(ctx context.Context) (f storage.SavedFolder, ok bool, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	switch {
+	case j.saved.Valid():
+		return j.saved, true, nil
+	case j.draft != nil:
+		f, err = j.draft.Save(ctx)
+		return f, err == nil, err
+	case j.parent != nil:
+		return j.parent.Keep(), true, nil
+	}
+	return f, false, nil
+}
+
+// setAside notes a message that cannot be had.
+func (j *job) setAside(uid uint32, reason string) {
+	tries := 1
+	if j.parent != nil {
+		for _, m := range j.parent.Missing {
+			if m.UID == uid && j.parent.UIDValidity == j.status.UIDValidity {
+				tries = m.Tries + 1
+			}
+		}
+	}
+	j.mu.Lock()
+	j.missing = append(j.missing, storage.Missing{UID: uid, Tries: tries, Reason: reason})
+	validity := j.status.UIDValidity
+	j.mu.Unlock()
+	r := j.run
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.incomplete = true
+	r.missing = append(r.missing, Missing{Folder: j.name, UIDValidity: validity, UID: uid, Reason: reason})
+	r.o.Log.Warn("a message could not be had", "account", r.o.Account, "folder", j.name, "uid", uid, "reason", reason)
+}

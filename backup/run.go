@@ -1,0 +1,392 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"restante/storage"
+	"restante/storage/ledger"
+)
+
+// Options say what a run does. Account and Vault are needed.
+type Options struct {
+	Account string
+	Vault   storage.ID
+	// Exclude says which folders are left out, by their levels; nil: none.
+	Exclude func(levels []string) bool
+	// Full reads every message again, whatever the last snapshot has.
+	Full bool
+	// A snapshot of what is there so far is committed after CommitEvery, or
+	// when CommitBytes octets of messages were read; 0 for a minute and 512
+	// MiB.
+	CommitEvery time.Duration
+	CommitBytes int64
+	Progress    *Progress
+	Log         *slog.Logger
+	// Pause waits before the i-th try again; nil: 1 s, doubled each time, at
+	// most 30 s.
+	Pause func(ctx context.Context, i int) error
+}
+
+func (o *Options) defaults() {
+	if o.CommitEvery == 0 {
+		o.CommitEvery = time.Minute
+	}
+	if o.CommitBytes == 0 {
+		o.CommitBytes = 512 << 20
+	}
+	if o.Progress == nil {
+		o.Progress = new(Progress)
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Exclude == nil {
+		o.Exclude = func([]string) bool { return false }
+	}
+	if o.Pause == nil {
+		o.Pause = func(ctx context.Context, i int) error {
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-time.After(min(time.Second<<i, 30*time.Second)):
+				return nil
+			}
+		}
+	}
+}
+
+// Result is what a run did.
+type Result struct {
+	Snapshot storage.Snapshot
+	// Parent is the snapshot that it was compared with; zero: there was none.
+	Parent storage.Snapshot
+	// Missing are the messages that could not be had.
+	Missing []Missing
+	// Whole counts messages that could not be cut exactly and are stored as
+	// they are.
+	Whole int64
+}
+
+// Missing is a message that could not be had.
+type Missing struct {
+	Folder      string
+	UIDValidity uint32
+	UID         uint32
+	Reason      string
+}
+
+// restarts is how often a run begins again because what it built on was
+// removed.
+const restarts = 3
+
+// Run backs up an account: it commits a snapshot of what the source has now.
+// When it returns without an error, the snapshot is durable; it may lack
+// messages all the same, which Result and the snapshot say (Incomplete).
+//
+// A run that ends with an error, or is cancelled, commits what it has as a
+// partial snapshot, and the next one goes on from there.
+func Run(ctx context.Context, repo *storage.Repository, src Source, o Options) (*Result, error) {
+	o.defaults()
+	for i := 0; ; i++ {
+		result, err := runOnce(ctx, repo, src, o)
+		if !errors.Is(err, storage.ErrPruned) || i == restarts {
+			return result, err
+		}
+		o.Log.Warn("the run begins again", "account", o.Account, "reason", err)
+		if err := repo.Refresh(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// A run is one Run.
+type run struct {
+	o       Options
+	repo    *storage.Repository
+	src     Source
+	w       *storage.Writer
+	parent  *storage.Tree // nil: there is none
+	started time.Time
+	commits sync.Mutex // one commit at a time; guards what follows
+	partial storage.ID // the last partial snapshot of this run, or zero
+	last    time.Time  // of the last commit, or the start
+
+	mu         sync.Mutex // guards what follows
+	cond       *sync.Cond // waiting, busy or a job's chunks have changed
+	jobs       []*job
+	gone       map[string]*storage.Folder // of the parent, not listed any more, by name
+	waiting    []*job                     // not surveyed yet
+	busy       int                        // workers at a job
+	workers    int
+	failures   int // in a row
+	notes      []string
+	incomplete bool
+	anomalous  bool
+	missing    []Missing
+	stats      ledger.Stats
+	whole      int64
+	uncounted  int64 // octets read since the last commit
+}
+
+func runOnce(ctx context.Context, repo *storage.Repository, src Source, o Options) (*Result, error) {
+	r := &run{o: o, repo: repo, src: src, started: time.Now(), last: time.Now(), gone: map[string]*storage.Folder{}}
+	r.cond = sync.NewCond(&r.mu)
+	var err error
+	// What is being written when the run is cancelled is worth finishing.
+	if r.w, err = repo.Writer(context.WithoutCancel(ctx), o.Vault); err != nil {
+		return nil, err
+	}
+	defer r.w.Close()
+
+	result := new(Result)
+	if latest, ok := repo.Latest(o.Account); ok {
+		result.Parent = latest
+		if latest.Vault == o.Vault {
+			o.Progress.at("reading the last snapshot")
+			if r.parent, err = repo.OpenSnapshot(ctx, latest); err != nil {
+				return nil, fmt.Errorf("read the last snapshot: %w", err)
+			}
+		} else {
+			r.note("the account moved to another vault; everything is read again")
+		}
+	}
+	o.Progress.at("listing folders")
+	if err := r.list(ctx); err != nil {
+		return nil, err
+	}
+	o.Progress.at("reading mail")
+	err = r.work(ctx)
+	o.Progress.at("committing")
+	if err != nil {
+		return nil, r.abandon(ctx, err)
+	}
+	s, err := r.final(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o.Progress.at("done")
+	result.Snapshot, result.Missing, result.Whole = s, r.missing, r.whole
+	return result, nil
+}
+
+// abandon commits what a run has that cannot go on.
+func (r *run) abandon(ctx context.Context, err error) error {
+	r.commits.Lock()
+	defer r.commits.Unlock()
+	r.mu.Lock()
+	something := r.uncounted > 0
+	r.mu.Unlock()
+	if !something || errors.Is(err, storage.ErrPruned) {
+		return err
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+	defer cancel()
+	if commitErr := r.commitPartial(grace); commitErr != nil {
+		return errors.Join(err, fmt.Errorf("what was read until then was not committed: %w", commitErr))
+	}
+	return err
+}
+
+func (r *run) note(format string, a ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := fmt.Sprintf(format, a...)
+	r.o.Log.Warn(n, "account", r.o.Account)
+	const mostNotes = 50
+	if len(r.notes) < mostNotes {
+		r.notes = append(r.notes, n)
+	} else if len(r.notes) == mostNotes {
+		r.notes = append(r.notes, "and more")
+	}
+}
+
+// list makes a job of every folder.
+func (r *run) list(ctx context.Context) error {
+	listed, err := r.src.List(ctx)
+	if err != nil {
+		return fmt.Errorf("list folders: %w", err)
+	}
+	if r.parent != nil {
+		for _, f := range r.parent.Folders {
+			r.gone[f.Name()] = f
+		}
+	}
+	byName := map[string]bool{}
+	for _, l := range listed {
+		name := storage.FolderName(l.Levels)
+		if r.o.Exclude(l.Levels) {
+			delete(r.gone, name) // left out on purpose
+			continue
+		}
+		if byName[name] {
+			r.note("the folder %q is listed twice; the second one is left out", name)
+			r.incomplete = true
+			continue
+		}
+		byName[name] = true
+		j := &job{run: r, listed: l, name: name, parent: r.gone[name]}
+		delete(r.gone, name)
+		r.jobs = append(r.jobs, j)
+	}
+	if r.parent != nil {
+		for name, f := range r.gone {
+			if r.o.Exclude(f.Levels) {
+				delete(r.gone, name)
+			}
+		}
+	}
+	slices.SortFunc(r.jobs, func(a, b *job) int { return slices.Compare(order(a), order(b)) })
+	r.o.Progress.Folders.Store(int64(len(r.jobs)))
+	for _, j := range r.jobs {
+		switch {
+		case j.unchanged():
+			err = j.keep(ctx)
+		case j.listed.NoSelect:
+			err = j.saveEmpty(ctx)
+		default:
+			r.waiting = append(r.waiting, j)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// order puts INBOX first and all else by name.
+func order(j *job) []string {
+	if len(j.listed.Levels) == 1 && j.listed.Levels[0] == "INBOX" {
+		return nil
+	}
+	return j.listed.Levels
+}
+
+// partialIfDue commits a partial snapshot where it is time.
+func (r *run) partialIfDue(ctx context.Context) error {
+	r.mu.Lock()
+	read := r.uncounted
+	r.mu.Unlock()
+	if read == 0 || !r.commits.TryLock() {
+		return nil // nothing to commit, or somebody is at it
+	}
+	defer r.commits.Unlock()
+	if read < r.o.CommitBytes && time.Since(r.last) < r.o.CommitEvery {
+		return nil
+	}
+	return r.commitPartial(ctx)
+}
+
+// commitPartial commits the folders as far as they have come; those not come
+// to are as in the parent. The caller holds commits.
+func (r *run) commitPartial(ctx context.Context) error {
+	r.mu.Lock()
+	jobs := slices.Clone(r.jobs)
+	r.uncounted = 0
+	r.mu.Unlock()
+	var folders []storage.SavedFolder
+	for _, j := range jobs {
+		f, ok, err := j.soFar(ctx)
+		if err != nil {
+			return err
+		}
+		if ok {
+			folders = append(folders, f)
+		}
+	}
+	r.mu.Lock()
+	for _, f := range r.gone {
+		folders = append(folders, f.Keep())
+	}
+	r.mu.Unlock()
+	slices.SortFunc(folders, func(a, b storage.SavedFolder) int { return slices.Compare(a.Levels, b.Levels) })
+	s := r.snapshot(ledger.Partial)
+	if err := r.w.SaveTree(r.src.Kind(), folders, &s); err != nil {
+		return err
+	}
+	return r.commit(ctx, s)
+}
+
+func (r *run) snapshot(marks ledger.Marks) storage.Snapshot {
+	host, _ := os.Hostname()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := storage.Snapshot{
+		ID: storage.NewID(), Account: r.o.Account, Started: r.started.Unix(), Finished: time.Now().Unix(),
+		Marks: marks, Notes: slices.Clone(r.notes), Host: host, Stats: r.stats,
+	}
+	if r.parent != nil {
+		s.Parent = r.parent.Snapshot.ID
+	}
+	if r.incomplete {
+		s.Marks |= ledger.Incomplete
+	}
+	s.Stats.Missing = int64(len(r.missing))
+	return s
+}
+
+// commit commits a snapshot in place of the run's last partial one. The caller
+// holds commits.
+func (r *run) commit(ctx context.Context, s storage.Snapshot) error {
+	var superseded []storage.ID
+	if !r.partial.IsZero() {
+		superseded = append(superseded, r.partial)
+	}
+	s.Stats.Stored, _ = r.w.Saved()
+	if err := r.w.Commit(ctx, []storage.Snapshot{s}, superseded, nil); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	r.partial, r.last = s.ID, time.Now()
+	r.o.Progress.Commits.Add(1)
+	return nil
+}
+
+// final commits the snapshot of a run that came to its end.
+func (r *run) final(ctx context.Context) (storage.Snapshot, error) {
+	r.commits.Lock()
+	defer r.commits.Unlock()
+	var folders []storage.SavedFolder
+	same := r.parent != nil && r.parent.Kind == r.src.Kind() && len(r.jobs) == len(r.parent.Folders)
+	for i, j := range r.jobs {
+		if !j.saved.Valid() {
+			continue // it vanished between listing and opening
+		}
+		folders = append(folders, j.saved)
+		same = same && j.saved.Same(r.parent.Folders[i])
+	}
+	r.anomalies()
+	s := r.snapshot(0)
+	if same && len(folders) == len(r.parent.Folders) {
+		s.Vault, s.Root = r.o.Vault, r.parent.Snapshot.Root
+		s.Folders, s.Messages, s.Bytes = r.parent.Snapshot.Folders, r.parent.Snapshot.Messages, r.parent.Snapshot.Bytes
+	} else if err := r.w.SaveTree(r.src.Kind(), folders, &s); err != nil {
+		return s, err
+	}
+	if r.parent != nil {
+		if lost := r.parent.Snapshot.Messages - s.Messages; lost > 50 && lost*5 > r.parent.Snapshot.Messages {
+			r.note("%d of %d messages are gone since the last snapshot", lost, r.parent.Snapshot.Messages)
+			r.anomalous = true
+		}
+	}
+	if r.anomalous {
+		s.Marks |= ledger.Anomalous
+		s.Notes = slices.Clone(r.notes)
+	}
+	return s, r.commit(ctx, s)
+}
+
+// anomalies notes the folders that are gone with mail in them.
+func (r *run) anomalies() {
+	for name, f := range r.gone {
+		if f.Messages > 0 {
+			r.note("the folder %q is gone, with %d messages", name, f.Messages)
+			r.anomalous = true
+		}
+	}
+}

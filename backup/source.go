@@ -1,0 +1,128 @@
+// Package backup brings mail into a repository: [Run] takes an account's
+// folders as they are now, reads what the last snapshot does not have, and
+// commits the next one. Where the mail comes from is a [Source].
+package backup
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+)
+
+// A Source is where the mail of one account is read. It can change nothing
+// there.
+type Source interface {
+	// Kind is the sort of source, as snapshots name it: "imap", "maildir".
+	Kind() string
+
+	// List tells of all folders, with their states where that costs little.
+	List(ctx context.Context) ([]Listed, error)
+
+	// Open opens a folder to be read. Known is what the last snapshot has of
+	// it. Up to Parallel folders, or the same one several times, are open at
+	// once. An error that wraps ErrAccess or ErrGone is final; ErrBusy asks for
+	// fewer at once; any other may pass.
+	Open(ctx context.Context, f Listed, known Known) (Mailbox, error)
+
+	// Parallel is how many Mailboxes may be open at once.
+	Parallel() int
+
+	Close() error
+}
+
+// What errors of a Source say.
+var (
+	// ErrAccess: whoever asks may not read this, and will not be let in by
+	// asking again.
+	ErrAccess = errors.New("access denied")
+	// ErrGone: the folder is no longer there.
+	ErrGone = errors.New("the folder is gone")
+	// ErrBusy: there are too many connections.
+	ErrBusy = errors.New("the server is busy")
+	// ErrRefused: the server said no to what was asked, and the connection is
+	// well. Less may be asked at once.
+	ErrRefused = errors.New("the server refused")
+	// ErrEnumeration: the server contradicts itself about which messages there
+	// are, so that a message it leaves out cannot be taken for gone.
+	ErrEnumeration = errors.New("the server contradicts itself about which messages there are")
+)
+
+// Listed is a folder as a Source lists it.
+type Listed struct {
+	Levels     []string // of its name, UTF-8
+	Raw        []byte   // the server's octets for the name, where Levels do not give them
+	Delimiter  string
+	Attributes []string // without special use
+	SpecialUse []string
+	Subscribed bool
+	// NoSelect says that the folder cannot hold messages.
+	NoSelect bool
+	// Status is nil where the listing does not tell it.
+	Status *Status
+}
+
+// Status is the state of a folder.
+type Status struct {
+	UIDValidity, UIDNext uint32
+	HighestModSeq        uint64 // 0: none (RFC 7162)
+	Messages             uint32
+}
+
+// Known is what the last snapshot has of a folder.
+type Known struct {
+	UIDNext uint32
+	// Keys tells, for a Source that knows messages by keys and not by UIDs,
+	// which UID each key has. It may read a lot; nil if there is no parent.
+	Keys func() (map[string]uint32, error)
+}
+
+// A Mailbox is an open folder.
+type Mailbox interface {
+	// Status is the state at the time of opening, or before.
+	Status() Status
+
+	// UIDs returns the UIDs of all messages, ascending.
+	UIDs(ctx context.Context) ([]uint32, error)
+
+	// Flags tells the flags of every message that changed after since, a
+	// HIGHESTMODSEQ, or of all where since is 0. It may tell of more.
+	Flags(ctx context.Context, since uint64, each func(uid uint32, flags []string)) error
+
+	// Fetch reads messages and hands each to each, which is done with it when
+	// it returns. Only what was read whole is handed over, and it counts only
+	// if Fetch returns nil; messages may be left out all the same, and each may
+	// be told of any UID once at most. An error of each ends the Fetch.
+	Fetch(ctx context.Context, uids []uint32, each func(*Fetched) error) error
+
+	Close() error
+}
+
+// Fetched is a message that was read.
+type Fetched struct {
+	UID uint32
+	// Key is what the Source knows the message by, where that is no UID.
+	Key   string
+	Flags []string // without \Recent
+	// InternalDate is zero where the Source has none.
+	InternalDate time.Time
+	// Body holds Size octets, until each returns.
+	Body io.ReaderAt
+	Size int64
+}
+
+// A Header is what a message can be recognised by without reading all of it.
+type Header struct {
+	UID          uint32
+	InternalDate time.Time
+	// Size is what the server says, which may be wrong.
+	Size   int64
+	Octets []byte // header block, with the empty line behind it
+}
+
+// A HeaderMailbox can read headers alone, so that messages which the archive
+// has from another place, or under another UIDVALIDITY, need not be read whole.
+type HeaderMailbox interface {
+	Mailbox
+	Headers(ctx context.Context, uids []uint32, each func(*Header) error) error
+}

@@ -1,0 +1,386 @@
+package backup
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"restante/storage"
+	"restante/storage/messages"
+)
+
+const (
+	// messageTries is how often a message is asked for that does not come.
+	messageTries = 3
+	// mostFailures is how many failures in a row end a run: about a minute of
+	// trying.
+	mostFailures = 6
+	// headerLimit is how much of a header is looked at for what a list shows.
+	headerLimit = 64 << 10
+)
+
+// work surveys and reads all waiting folders with as many workers as the
+// source allows. Each worker keeps the folder it has open for as long as there
+// is something to do in it, and then helps with another.
+func (r *run) work(ctx context.Context) error {
+	if len(r.waiting) == 0 {
+		return nil
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.cond.Broadcast()
+	})()
+	r.workers = max(1, r.src.Parallel())
+	for range r.workers {
+		g.Go(func() error { return r.worker(ctx) })
+	}
+	return g.Wait()
+}
+
+func (r *run) worker(ctx context.Context) error {
+	var at *job // whose folder is open
+	var m Mailbox
+	shut := func() {
+		if m != nil {
+			m.Close()
+		}
+		at, m = nil, nil
+	}
+	defer shut()
+	for {
+		j, chunk, err := r.next(ctx, at)
+		if err != nil || j == nil {
+			return err
+		}
+		if j != at {
+			shut()
+			m, err = r.open(ctx, j)
+			at = j
+		}
+		if err == nil {
+			if chunk == nil {
+				err = j.survey(ctx, m)
+			} else {
+				err = j.read(ctx, m, chunk)
+			}
+		}
+		if err != nil {
+			shut()
+		}
+		quit, err := r.done(ctx, j, chunk, err)
+		if err != nil || quit {
+			return err
+		}
+		if err := r.partialIfDue(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *run) open(ctx context.Context, j *job) (Mailbox, error) {
+	known := Known{}
+	if p := j.parent; p != nil && !r.o.Full {
+		known.UIDNext = p.UIDNext
+		known.Keys = func() (map[string]uint32, error) {
+			keys := map[string]uint32{}
+			for list, err := range p.PageWise(ctx, nil) {
+				if err != nil {
+					return nil, err
+				}
+				for i := range list {
+					keys[list[i].Key] = list[i].UID
+				}
+			}
+			return keys, nil
+		}
+	}
+	m, err := r.src.Open(ctx, j.listed, known)
+	if err != nil {
+		return nil, fmt.Errorf("open folder %q: %w", j.name, err)
+	}
+	return m, nil
+}
+
+// next finds something to do: in the folder that is open if there is, else a
+// folder to survey, else a chunk of the folder with most to do. It waits while
+// others may still find something. A nil job means that all is done.
+func (r *run) next(ctx context.Context, at *job) (*job, []uint32, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for {
+		if ctx.Err() != nil {
+			return nil, nil, context.Cause(ctx)
+		}
+		if at == nil || len(at.chunks) == 0 {
+			at = nil
+			for _, j := range r.jobs {
+				if len(r.waiting) == 0 && len(j.chunks) > 0 && (at == nil || len(j.chunks) > len(at.chunks)) {
+					at = j
+				}
+			}
+		}
+		switch {
+		case at != nil:
+			chunk := at.chunks[0]
+			at.chunks = at.chunks[1:]
+			at.reading++
+			r.busy++
+			return at, chunk, nil
+		case len(r.waiting) > 0:
+			j := r.waiting[0]
+			r.waiting = r.waiting[1:]
+			j.reading++
+			r.busy++
+			return j, nil, nil
+		case r.busy == 0:
+			r.cond.Broadcast()
+			return nil, nil, nil
+		}
+		r.cond.Wait()
+	}
+}
+
+// done takes note of how a survey (chunk is nil) or a chunk went, and puts
+// what failed back to be tried again. It tells the worker to quit where the
+// server wants fewer connections; an error ends the run.
+func (r *run) done(ctx context.Context, j *job, chunk []uint32, err error) (quit bool, _ error) {
+	if err == nil {
+		r.mu.Lock()
+		r.failures = 0
+		j.reading--
+		whole := j.reading == 0 && len(j.chunks) == 0
+		r.mu.Unlock()
+		if whole {
+			err = j.finish(ctx)
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.busy--
+		r.cond.Broadcast()
+		return false, err
+	}
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		j.reading--
+		r.busy--
+		r.cond.Broadcast()
+	}()
+	switch {
+	case ctx.Err() != nil:
+		return false, context.Cause(ctx)
+	case local(err):
+		return false, err
+	case errors.Is(err, ErrGone):
+		r.note("folder %q: it vanished while it was being read", j.name)
+		return false, r.leaveAsItWas(ctx, j, chunk)
+	case errors.Is(err, ErrAccess), errors.Is(err, ErrRefused) && j.tries >= messageTries:
+		r.note("folder %q: %v", j.name, err)
+		r.setIncomplete()
+		return false, r.leaveAsItWas(ctx, j, chunk)
+	}
+	r.mu.Lock()
+	j.tries++
+	if chunk == nil {
+		r.waiting = append(r.waiting, j)
+	} else {
+		j.chunks = append(j.chunks, chunk)
+	}
+	r.failures++
+	failures, fewer := r.failures, errors.Is(err, ErrBusy) && r.workers > 1
+	if fewer {
+		r.workers--
+		r.failures--
+	}
+	r.mu.Unlock()
+	r.o.Log.Info("trying again", "account", r.o.Account, "folder", j.name, "error", err)
+	if fewer {
+		return true, nil
+	}
+	if failures >= mostFailures {
+		return false, err
+	}
+	return false, r.o.Pause(ctx, failures-1)
+}
+
+// local says that an error is not the source's: there is no use in asking the
+// source again.
+func local(err error) bool {
+	_, ok := errors.AsType[*localError](err)
+	return ok
+}
+
+type localError struct{ error }
+
+func (e *localError) Unwrap() error { return e.error }
+
+// leaveAsItWas gives a folder up for this run: the snapshot has it as the
+// parent had it, with what was read of it.
+func (r *run) leaveAsItWas(ctx context.Context, j *job, chunk []uint32) error {
+	r.mu.Lock()
+	j.chunks = nil
+	alone := j.reading == 1
+	r.mu.Unlock()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.doubt = true
+	if j.draft == nil {
+		if j.parent != nil {
+			j.saved = j.parent.Keep()
+		}
+		r.o.Progress.FoldersDone.Add(1)
+		return nil
+	}
+	if !alone {
+		return nil // the last worker at it finishes it
+	}
+	saved, err := j.draft.Save(ctx)
+	if err != nil {
+		return &localError{err}
+	}
+	j.saved = saved
+	r.o.Progress.FoldersDone.Add(1)
+	return nil
+}
+
+// read reads a chunk of a folder's messages into the draft.
+func (j *job) read(ctx context.Context, m Mailbox, uids []uint32) error {
+	got, err := j.fetch(ctx, m, uids)
+	if errors.Is(err, ErrRefused) && len(uids) > 1 {
+		// One of them is the trouble. Halves find it.
+		half := len(uids) / 2
+		if err := j.read(ctx, m, uids[:half]); err != nil {
+			return err
+		}
+		return j.read(ctx, m, uids[half:])
+	}
+	var left []uint32
+	var reason error
+	switch {
+	case errors.Is(err, ErrRefused):
+		left, reason = uids, err
+	case err != nil:
+		return err
+	default:
+		left = without(uids, got)
+		reason = errors.New("the server left it out of its answer")
+	}
+	for range messageTries - 1 {
+		if len(left) == 0 {
+			break
+		}
+		if left, reason, err = j.again(ctx, m, left, reason); err != nil {
+			return err
+		}
+	}
+	for _, uid := range left {
+		j.setAside(uid, reason.Error())
+	}
+	j.run.o.Progress.MessagesDone.Add(int64(len(uids)))
+	return nil
+}
+
+// again asks one by one for messages that did not come, unless they are gone
+// by now, and returns those that still do not come.
+func (j *job) again(ctx context.Context, m Mailbox, uids []uint32, reason error) (left []uint32, _ error, _ error) {
+	exists, err := m.UIDs(ctx)
+	if err != nil && !errors.Is(err, ErrEnumeration) {
+		return nil, nil, err
+	}
+	for _, uid := range uids {
+		if _, there := slices.BinarySearch(exists, uid); !there && err == nil {
+			continue // expunged meanwhile
+		}
+		got, fetchErr := j.fetch(ctx, m, []uint32{uid})
+		switch {
+		case errors.Is(fetchErr, ErrRefused):
+			left, reason = append(left, uid), fetchErr
+		case fetchErr != nil:
+			return nil, nil, fetchErr
+		case len(got) == 0:
+			left = append(left, uid)
+		}
+	}
+	return left, reason, nil
+}
+
+// fetch reads messages, saves them and adds them to the draft. It returns the
+// UIDs it got.
+func (j *job) fetch(ctx context.Context, m Mailbox, uids []uint32) ([]uint32, error) {
+	r := j.run
+	var list []storage.Message
+	var octets, whole int64
+	err := m.Fetch(ctx, uids, func(f *Fetched) error {
+		saved, err := r.w.SaveMessage(f.Body, f.Size)
+		if err != nil {
+			return &localError{fmt.Errorf("folder %q, UID %d: %w", j.name, f.UID, err)}
+		}
+		if saved.Whole {
+			whole++
+			r.o.Log.Warn("a message could not be cut exactly and is stored whole", "account", r.o.Account, "folder", j.name, "uid", f.UID)
+		}
+		msg, err := summarize(f)
+		if err != nil {
+			return &localError{fmt.Errorf("folder %q, UID %d: %w", j.name, f.UID, err)}
+		}
+		msg.Recipe = saved.Recipe
+		list = append(list, msg)
+		octets += f.Size
+		r.o.Progress.Bytes.Add(f.Size)
+		return nil
+	})
+	if err != nil {
+		// Nothing of a FETCH that failed is believed. What was saved of it is
+		// found again when it is read again.
+		return nil, err
+	}
+	slices.SortFunc(list, func(a, b storage.Message) int { return int(int64(a.UID) - int64(b.UID)) })
+	if err := j.draft.Add(list); err != nil {
+		return nil, &localError{err}
+	}
+	got := make([]uint32, len(list))
+	for i := range list {
+		got[i] = list[i].UID
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stats.New += int64(len(list))
+	r.stats.Read += octets
+	r.uncounted += octets
+	r.whole += whole
+	return got, nil
+}
+
+// summarize makes the record of a message, without its recipe.
+func summarize(f *Fetched) (storage.Message, error) {
+	header, err := messages.ReadHeader(f.Body, f.Size, headerLimit)
+	if err != nil {
+		return storage.Message{}, err
+	}
+	s := messages.Summarize(header)
+	m := storage.Message{
+		UID: f.UID, Key: f.Key, InternalDate: f.InternalDate, Size: f.Size, Flags: f.Flags,
+		From: s.From, To: s.To, Subject: s.Subject, Date: s.Date,
+	}
+	if s.MessageID != "" {
+		sum := sha256.Sum256([]byte(s.MessageID))
+		copy(m.MessageID[:], sum[:])
+	}
+	return m, nil
+}
+
+// without returns what of the sorted all is not in the sorted some.
+func without(all, some []uint32) (rest []uint32) {
+	for _, uid := range all {
+		if _, there := slices.BinarySearch(some, uid); !there {
+			rest = append(rest, uid)
+		}
+	}
+	return rest
+}
