@@ -386,3 +386,23 @@ func commitUnchanged(t testing.TB, r *Repository, account string) {
 		t.Fatal(err)
 	}
 }
+
+func stringReader(s string) *strings.Reader { return strings.NewReader(s) }
+
+func mustZone(t *testing.T, name string) *time.Location {
+	t.Helper()
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return zone
+}
+
+func mustTime(t *testing.T, text string, zone *time.Location) time.Time {
+	t.Helper()
+	at, err := time.ParseInLocation("2006-01-02 15:04", text, zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
