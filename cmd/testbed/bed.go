@@ -43,6 +43,7 @@ func serviceNames() []string {
 // A bed is a set of running servers.
 type bed struct {
 	dir    string // everything the servers write
+	keep   bool   // leave it behind
 	keeper *keeper
 
 	mu      sync.Mutex
@@ -59,7 +60,7 @@ func startBed(ctx context.Context, o options) (*bed, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bed{env: map[string]string{
+	b := &bed{keep: o.keep, env: map[string]string{
 		"RESTANTE_TESTBED": "1",
 		"TESTBED_MISSING":  strings.Join(slices.Sorted(maps.Keys(missing)), ","),
 	}}
@@ -182,6 +183,9 @@ func (b *bed) close() {
 		f()
 	}
 	wg.Wait()
+	if !b.keep && b.dir != "" {
+		os.RemoveAll(b.dir) // what resists, the keeper tries again
+	}
 	b.keeper.close()
 }
 

@@ -39,7 +39,6 @@ func runCommand(signals <-chan os.Signal, o options, args []string) int {
 		return result(err)
 	}
 	cmd := exec.Command(program, args[1:]...)
-	cmd.Args[0] = args[0]
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = b.environ()
 	return passThrough(signals, b.keeper, cmd)
@@ -54,19 +53,12 @@ func runCommand(signals <-chan os.Signal, o options, args []string) int {
 // all it started: go test's tests, for one.
 func passThrough(signals <-chan os.Signal, k *keeper, cmd *exec.Cmd) int {
 	atTerminal := term.IsTerminal(int(os.Stdin.Fd()))
-	if !atTerminal {
-		ownGroup(cmd)
-	}
 	dieWithParent(cmd, syscall.SIGKILL)
-	if err := cmd.Start(); err != nil {
+	pid, err := k.start(cmd, !atTerminal)
+	if err != nil {
 		fail(fmt.Errorf("running the command: %w", err))
 		return exitNotRun
 	}
-	pid := cmd.Process.Pid
-	if !atTerminal {
-		pid = -pid
-	}
-	k.kill(pid)
 	defer k.forget(pid)
 
 	ended := make(chan error, 1)

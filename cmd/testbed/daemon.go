@@ -18,7 +18,7 @@ const answerTime = 20 * time.Second
 // A daemon is a server's process, with a process group of its own.
 type daemon struct {
 	name    string
-	cmd     *exec.Cmd
+	pid     int           // of its group: negative
 	log     string        // file with what it wrote
 	keeper  *keeper       // knows of it while it runs
 	stopped chan struct{} // closed when the process has ended
@@ -34,13 +34,12 @@ func (b *bed) spawn(name string, cmd *exec.Cmd) (*daemon, error) {
 	}
 	defer out.Close()
 	cmd.Stdout, cmd.Stderr = out, out
-	ownGroup(cmd)
 	dieWithParent(cmd, syscall.SIGTERM)
-	if err := cmd.Start(); err != nil {
+	pid, err := b.keeper.start(cmd, true)
+	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
-	b.keeper.kill(-cmd.Process.Pid)
-	d := &daemon{name: name, cmd: cmd, log: log, keeper: b.keeper, stopped: make(chan struct{})}
+	d := &daemon{name: name, pid: pid, log: log, keeper: b.keeper, stopped: make(chan struct{})}
 	b.mu.Lock()
 	b.daemons = append(b.daemons, d)
 	b.mu.Unlock()
@@ -76,10 +75,9 @@ func (d *daemon) await(ctx context.Context, answers func(context.Context) error)
 // stop ends the server and everything it started. It is killed outright, since
 // nobody needs what it would still write, and Dovecot takes a second to end.
 func (d *daemon) stop() {
-	group := -d.cmd.Process.Pid
-	sendSignal(group, syscall.SIGKILL)
+	sendSignal(d.pid, syscall.SIGKILL)
 	<-d.stopped
-	d.keeper.forget(group)
+	d.keeper.forget(d.pid)
 }
 
 // logTail returns the end of the server's log.

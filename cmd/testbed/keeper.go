@@ -45,9 +45,38 @@ func startKeeper() (*keeper, error) {
 	return &keeper{cmd: cmd, pipe: pipe}, nil
 }
 
-// kill has the keeper kill a process, or a process group if pid is negative,
-// should the testbed end before it forgets it.
-func (k *keeper) kill(pid int) { k.tell("kill", strconv.Itoa(pid)) }
+// awaitKeeper is how a process begins: it becomes the command it is given once
+// the keeper has been told of it, or ends with the testbed before that.
+const awaitKeeper = `read -r go <&3 || exit; exec 3<&-; exec "$@"`
+
+// start starts a command such that the keeper will kill it, should the testbed
+// end before it forgets it. With group the command gets a process group of its
+// own and the whole of it is killed. The pid that start returns is that for
+// forget and sendSignal.
+func (k *keeper) start(cmd *exec.Cmd, group bool) (pid int, err error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	defer w.Close()
+	cmd.Args = append([]string{"sh", "-c", awaitKeeper, "sh", cmd.Path}, cmd.Args[1:]...)
+	cmd.Path = "/bin/sh"
+	cmd.ExtraFiles = []*os.File{r} // 3
+	if group {
+		ownGroup(cmd)
+	}
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	pid = cmd.Process.Pid
+	if group {
+		pid = -pid
+	}
+	k.tell("kill", strconv.Itoa(pid))
+	_, err = w.WriteString("go\n")
+	return pid, err
+}
 
 func (k *keeper) forget(pid int) { k.tell("forget", strconv.Itoa(pid)) }
 

@@ -101,7 +101,7 @@ func run(args []string) int {
 	watchGoRun(signals)
 
 	if len(args) == 0 {
-		return result(untilSignal(signals, func(ctx context.Context) error { return up(ctx, o) }))
+		return runUp(signals, o)
 	}
 	for _, s := range subcommands() {
 		if s.name == args[0] {

@@ -8,7 +8,22 @@ import (
 	"strings"
 )
 
-// up keeps the servers up, with sample mail, until the context ends.
+// runUp keeps the servers up, with sample mail, until a signal comes.
+func runUp(signals <-chan os.Signal, o options) int {
+	served := false
+	err := untilSignal(signals, func(ctx context.Context) error {
+		if err := up(ctx, o); err != nil {
+			return err
+		}
+		served = true
+		return nil
+	})
+	if served {
+		return 0 // a signal is how it ends
+	}
+	return result(err)
+}
+
 func up(ctx context.Context, o options) error {
 	b, err := startBed(ctx, o)
 	if err != nil {
