@@ -127,6 +127,7 @@ func (f *filter) step() error {
 			return err
 		}
 	}
+	f.in.spent = 0
 	line, err := f.in.line()
 	if err != nil {
 		return err

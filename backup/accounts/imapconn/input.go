@@ -15,6 +15,7 @@ type input struct {
 	br    *bufio.Reader
 	from  io.Reader
 	limit limits
+	spent int64 // octets of this answer, messages and lists of numbers apart
 }
 
 func newInput(from io.Reader, limit limits) *input {
@@ -44,8 +45,19 @@ func (in *input) line() ([]byte, error) {
 		}
 		return nil, err
 	}
+	if len(b) <= in.limit.line {
+		err = in.spend(int64(len(b)))
+	}
 	b = b[:len(b)-1]
-	return bytes.TrimSuffix(b, []byte("\r")), nil
+	return bytes.TrimSuffix(b, []byte("\r")), err
+}
+
+// spend counts what an answer consists of, whatever it is made up from.
+func (in *input) spend(n int64) error {
+	if in.spent += n; in.spent > 2*in.limit.inline {
+		return broken("an answer of more than %d octets", 2*in.limit.inline)
+	}
+	return nil
 }
 
 // listsNumbers reports whether the line is one that may list every message
@@ -77,6 +89,9 @@ func (in *input) long(b []byte) ([]byte, error) {
 func (in *input) inline(dst []byte, n int64) ([]byte, error) {
 	if n > in.limit.inline {
 		return dst, broken("a literal of %d octets outside a message", n)
+	}
+	if err := in.spend(n); err != nil {
+		return dst, err
 	}
 	start := len(dst)
 	dst = append(dst, make([]byte, n)...)

@@ -192,11 +192,12 @@ func (f *filter) showFound() {
 
 // esearch takes the arguments of "* ESEARCH" (RFC 9051 section 7.3.4).
 func (f *filter) esearch(s *scan) error {
-	if f.pend.one("SEARCH") == nil {
+	cmd := f.pend.one("SEARCH")
+	if cmd == nil {
 		return f.unasked(s)
 	}
 	bad := func() error { return broken("an ESEARCH answer with %q", clip(s.b[max(0, s.i-20):])) }
-	f.buf = append(f.buf, "* ESEARCH"...)
+	tag := []byte(cmd.tag) // go-imap cannot do without one
 	s.spaces()
 	if s.special('(') {
 		s.spaces()
@@ -204,17 +205,15 @@ func (f *filter) esearch(s *scan) error {
 			return bad()
 		}
 		s.spaces()
-		tag, _, err := s.text()
-		if err != nil {
+		var err error
+		if tag, _, err = s.text(); err != nil {
 			return err
 		}
 		if s.spaces(); !isAtom(tag) || !s.special(')') {
 			return bad()
 		}
-		f.buf = append(f.buf, ` (TAG "`...)
-		f.buf = append(f.buf, tag...)
-		f.buf = append(f.buf, `")`...)
 	}
+	f.buf = append(append(append(f.buf, `* ESEARCH (TAG "`...), tag...), `")`...)
 	for s.spaces(); !s.end(); s.spaces() {
 		name := bytes.ToUpper(s.word())
 		if string(name) == "UID" {

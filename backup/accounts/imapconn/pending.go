@@ -2,6 +2,7 @@ package imapconn
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 type pending struct {
 	mu       sync.Mutex
 	commands map[string]*command
+	entered  int
 	fetches  []*fetchCommand // in the order in which they were sent
 	awaiting *command        // sent the header of a literal, or IDLE, and wants a "+"
 	words    [][]byte        // lines of our own for go-imap
@@ -23,6 +25,7 @@ type pending struct {
 // A command is one that go-imap has begun to send.
 type command struct {
 	tag, verb string
+	number    int // in the order in which they were sent
 	fetch     *fetchCommand
 	folders   int // LIST answers so far
 
@@ -69,6 +72,8 @@ func (p *pending) enter(line []byte) *command {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.entered++
+	c.number = p.entered
 	p.commands[tag] = c
 	if c.fetch != nil {
 		p.fetches = append(p.fetches, c.fetch)
@@ -130,18 +135,17 @@ func (p *pending) byTag(tag []byte) *command {
 	return p.commands[string(tag)]
 }
 
-// one returns some unanswered command with one of the verbs.
+// one returns the unanswered command with one of the verbs that was sent first.
 func (p *pending) one(verbs ...string) *command {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	var first *command
 	for _, c := range p.commands {
-		for _, v := range verbs {
-			if c.verb == v {
-				return c
-			}
+		if slices.Contains(verbs, c.verb) && (first == nil || c.number < first.number) {
+			first = c
 		}
 	}
-	return nil
+	return first
 }
 
 // say gives go-imap a line as if it came from the server.

@@ -171,9 +171,6 @@ func (s *scan) raw(dst []byte) ([]byte, error) {
 				dst = append(dst, w...)
 			}
 		}
-		if int64(len(dst)) > 2*s.in.limit.inline {
-			return dst, broken("a value of more than %d octets", 2*s.in.limit.inline)
-		}
 		if depth == 0 {
 			return dst, nil
 		}
@@ -197,6 +194,9 @@ func (s *scan) rest() error {
 		}
 		if n > s.in.limit.inline {
 			return broken("a literal of %d octets outside a message", n)
+		}
+		if err := s.in.spend(n); err != nil {
+			return err
 		}
 		if err := s.in.discard(n); err != nil {
 			return err

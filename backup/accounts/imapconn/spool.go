@@ -20,6 +20,10 @@ type spool struct {
 	taken  int
 }
 
+// maxSpool bounds what a server can put into the temporary directory. No
+// message is larger: RFC 3501 has 32 bits for RFC822.SIZE.
+const maxSpool = 1 << 32
+
 // spooled is a body in a spool.
 type spooled struct {
 	io.Reader
@@ -31,6 +35,9 @@ func newSpool(dir string, limit int64) *spool { return &spool{dir: dir, limit: l
 
 // add reads a body of n octets. Nothing is allocated because n says so.
 func (s *spool) add(section string, from io.Reader, n int64) error {
+	if n > maxSpool-s.size {
+		return broken("%d octets of a message whose UID has not come", n)
+	}
 	if s.file == nil && n > s.limit-s.size {
 		if err := s.open(); err != nil {
 			return fmt.Errorf("keep a message whose UID has not come: %w", err)

@@ -82,6 +82,17 @@ func Start(t testing.TB, script Script) *Server {
 	return s
 }
 
+// Pipe runs a script for a single client, without a network, so that it can
+// be used in a testing/synctest bubble. It ends with the connection.
+func Pipe(script Script) net.Conn {
+	if script.Caps == "" {
+		script.Caps = "IMAP4rev1"
+	}
+	client, server := net.Pipe()
+	go (&Server{script: script}).Serve(server)
+	return client
+}
+
 // Close ends the server and all its connections.
 func (s *Server) Close() {
 	s.mu.Lock()
