@@ -2,7 +2,6 @@ package backup
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -364,15 +363,10 @@ func summarize(f *Fetched) (storage.Message, error) {
 		return storage.Message{}, err
 	}
 	s := messages.Summarize(header)
-	m := storage.Message{
+	return storage.Message{
 		UID: f.UID, Key: f.Key, InternalDate: f.InternalDate, Size: f.Size, Flags: f.Flags,
-		From: s.From, To: s.To, Subject: s.Subject, Date: s.Date,
-	}
-	if s.MessageID != "" {
-		sum := sha256.Sum256([]byte(s.MessageID))
-		copy(m.MessageID[:], sum[:])
-	}
-	return m, nil
+		From: s.From, To: s.To, Subject: s.Subject, Date: s.Date, MessageID: storage.HashMessageID(s.MessageID),
+	}, nil
 }
 
 // without returns what of the sorted all is not in the sorted some.

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"math/bits"
@@ -350,4 +351,13 @@ func parseFlagPage(b []byte, sets *flagSets) ([]flagItem, error) {
 		list[i].set = number
 	}
 	return list, nil
+}
+
+// HashMessageID is what a page keeps of a Message-ID's value; zero for none.
+func HashMessageID(value string) (h [4]byte) {
+	if value != "" {
+		sum := sha256.Sum256([]byte(value))
+		copy(h[:], sum[:])
+	}
+	return h
 }

@@ -1,0 +1,494 @@
+package restore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"restante/storage"
+	"restante/storage/objects"
+)
+
+// A fakeTarget keeps what it is given, and fails as it is told. The suite on
+// a real server is in cmd/restante.
+type fakeTarget struct {
+	mu      sync.Mutex
+	folders map[string]*fakeBox
+	room    int64
+	// cut is told of every message that arrives and says whether the connection
+	// breaks then, and whether the message is kept all the same.
+	cut func() (broken, kept bool)
+	// refuse says whether a message is not taken.
+	refuse func(octets string) bool
+	lieAt  int64 // added to every size it tells
+	noIDs  bool  // no UIDPLUS
+
+	reads int
+}
+
+type fakeBox struct {
+	folder   Folder
+	epoch    uint32
+	next     int
+	messages []fakeMessage
+}
+
+type fakeMessage struct {
+	id, octets string
+	flags      []string
+	date       time.Time
+}
+
+func newTarget() *fakeTarget { return &fakeTarget{folders: map[string]*fakeBox{}} }
+
+func (t *fakeTarget) Location() string { return "the fake" }
+func (t *fakeTarget) Parallel() int    { return 2 }
+func (t *fakeTarget) Close() error     { return nil }
+
+func (t *fakeTarget) Folders(context.Context) (list []Folder, _ error) {
+	for _, f := range t.folders {
+		list = append(list, f.folder)
+	}
+	return list, nil
+}
+
+func (t *fakeTarget) Place(levels []string, _ []byte, _ string) (string, []string, error) {
+	return strings.Join(levels, "."), nil, nil
+}
+
+func (t *fakeTarget) Create(_ context.Context, place string, f Folder) ([]string, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.folders[place] = &fakeBox{folder: f, epoch: uint32(len(t.folders) + 1)}
+	return nil, nil
+}
+
+func (t *fakeTarget) Room(context.Context) (int64, bool, error) { return t.room, t.room > 0, nil }
+
+func (t *fakeTarget) Open(_ context.Context, place string) (Box, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return &openFake{t, t.folders[place]}, nil
+}
+
+type openFake struct {
+	t *fakeTarget
+	*fakeBox
+}
+
+func (b *openFake) Epoch() uint32 { return b.epoch }
+func (b *openFake) Close() error  { return nil }
+
+func (b *openFake) Limits() Limits {
+	return Limits{Flag: func(f string) bool { return f != "$Odd" }, Size: 50_000}
+}
+
+func (b *openFake) Present(_ context.Context, each func(Present) error) error {
+	b.t.mu.Lock()
+	defer b.t.mu.Unlock()
+	for _, m := range b.messages {
+		id := ""
+		if _, rest, ok := strings.Cut(m.octets, "Message-ID: "); ok {
+			id, _, _ = strings.Cut(rest, "\r\n")
+		}
+		if err := each(Present{ID: m.id, Size: int64(len(m.octets)) + b.t.lieAt, MessageID: id}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *openFake) Read(_ context.Context, ids []string, each func(string, int64, io.Reader) error) error {
+	for _, m := range b.messages {
+		if slices.Contains(ids, m.id) {
+			b.t.reads++
+			if err := each(m.id, int64(len(m.octets)), strings.NewReader(m.octets)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+var errCut = errors.New("connection lost")
+
+func (b *openFake) Append(ctx context.Context, list []Outgoing, done func(int, string, error)) error {
+	for i, o := range list {
+		var octets bytes.Buffer
+		if err := o.Write(ctx, &octets); err != nil {
+			return err
+		}
+		if int64(octets.Len()) != o.Size {
+			return fmt.Errorf("%d octets where %d were announced", octets.Len(), o.Size)
+		}
+		b.t.mu.Lock()
+		var broken, kept bool
+		if b.t.cut != nil {
+			broken, kept = b.t.cut()
+		}
+		refused := b.t.refuse != nil && b.t.refuse(octets.String())
+		id := ""
+		if !refused && (!broken || kept) {
+			b.next++
+			id = fmt.Sprint(b.next)
+			b.messages = append(b.messages, fakeMessage{id, octets.String(), o.Flags, o.InternalDate})
+		}
+		if b.t.noIDs {
+			id = ""
+		}
+		b.t.mu.Unlock()
+		switch {
+		case broken:
+			return errCut
+		case refused:
+			done(i, "", fmt.Errorf("%w: NO it has a virus", ErrNotTaken))
+		default:
+			done(i, id, nil)
+		}
+	}
+	return nil
+}
+
+// A letter is a message in a test's snapshot.
+type letter struct {
+	octets string
+	flags  []string
+	at     time.Time
+}
+
+func someLetters(folder string, n int) (list []letter) {
+	for i := range n {
+		id := fmt.Sprintf("Message-ID: <%s.%d@x>\r\n", folder, i)
+		if i%10 == 0 {
+			id = "" // some have none
+		}
+		list = append(list, letter{fmt.Sprintf("Subject: %s %d\r\n%s\r\nbody %d\r\n", folder, i, id, i), []string{`\Seen`}, time.Unix(1_600_000_000+int64(i), 0).UTC()})
+	}
+	return list
+}
+
+// archive makes a repository with one snapshot.
+func archive(t *testing.T, store objects.Store, folders map[string][]letter) (*storage.Repository, *storage.Tree) {
+	t.Helper()
+	repo, err := storage.Init(t.Context(), store, storage.Lock{Passphrase: "x", WorkFactor: 1}, storage.Options{CacheDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { repo.Close() })
+	vault, _ := repo.VaultID(storage.DefaultVault)
+	w, err := repo.Writer(t.Context(), vault)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	var saved []storage.SavedFolder
+	for name, letters := range folders {
+		d := w.Draft(nil)
+		d.Describe(func(f *storage.Folder) {
+			f.Levels, f.UIDValidity, f.Subscribed, f.SpecialUse = storage.FolderLevels(name), 1, true, []string{`\Archive`}
+		})
+		var list []storage.Message
+		for i, l := range letters {
+			s, err := w.SaveMessage(strings.NewReader(l.octets), int64(len(l.octets)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := storage.Message{UID: uint32(i + 1), Size: int64(len(l.octets)), Recipe: s.Recipe, Flags: l.flags, InternalDate: l.at}
+			if _, rest, ok := strings.Cut(l.octets, "Message-ID: "); ok {
+				id, _, _ := strings.Cut(rest, "\r\n")
+				m.MessageID = storage.HashMessageID(id)
+			}
+			list = append(list, m)
+		}
+		if err := d.Add(list); err != nil {
+			t.Fatal(err)
+		}
+		f, err := d.Save(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		saved = append(saved, f)
+	}
+	s := storage.Snapshot{ID: storage.NewID(), Account: "alice"}
+	if err := w.SaveTree("test", saved, &s); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Commit(t.Context(), []storage.Snapshot{s}, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	tree, err := repo.OpenSnapshot(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return repo, tree
+}
+
+func options() Options {
+	return Options{Pause: func(ctx context.Context, _ int) error { return ctx.Err() }}
+}
+
+func restoreAll(t *testing.T, repo *storage.Repository, tree *storage.Tree, target Target, o Options) *Report {
+	t.Helper()
+	groups, err := new(Selection).Groups(t.Context(), tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := Run(t.Context(), repo, groups, target, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+func wantLetters(t *testing.T, target *fakeTarget, place string, want []letter) {
+	t.Helper()
+	var got, wanted []string
+	for _, m := range target.folders[place].messages {
+		got = append(got, fmt.Sprint(m.octets, m.flags, m.date.Unix()))
+	}
+	for _, l := range want {
+		wanted = append(wanted, fmt.Sprint(l.octets, l.flags, l.at.Unix()))
+	}
+	slices.Sort(got)
+	slices.Sort(wanted)
+	if !slices.Equal(got, wanted) {
+		t.Fatalf("folder %q has %d messages, want %d, or others", place, len(got), len(wanted))
+	}
+}
+
+func TestRestoreAddsEverythingOnceAndNothingTwice(t *testing.T) {
+	t.Parallel()
+	folders := map[string][]letter{"INBOX": someLetters("INBOX", 300), "Lists/go": someLetters("go", 40), "Empty": nil}
+	folders["INBOX"] = append(folders["INBOX"], folders["INBOX"][7], folders["INBOX"][10]) // twice the same
+	repo, tree := archive(t, objects.NewMemory(), folders)
+	for _, ids := range []bool{true, false} {
+		target := newTarget()
+		target.noIDs, target.lieAt = !ids, 3
+		for range 2 {
+			restoreAll(t, repo, tree, target, options())
+			wantLetters(t, target, "INBOX", folders["INBOX"])
+			wantLetters(t, target, "Lists.go", folders["Lists/go"])
+			wantLetters(t, target, "Empty", nil)
+		}
+		if f := target.folders["Empty"].folder; !f.Subscribed || !slices.Equal(f.SpecialUse, []string{`\Archive`}) {
+			t.Errorf("the folder was made as %+v", f)
+		}
+		target.folders["INBOX"].messages = slices.Delete(target.folders["INBOX"].messages, 5, 60)
+		if sum := restoreAll(t, repo, tree, target, options()).Totals(); sum.Appended != 55 || sum.Present != 287 {
+			t.Errorf("%d appended, %d present", sum.Appended, sum.Present)
+		}
+		wantLetters(t, target, "INBOX", folders["INBOX"])
+	}
+}
+
+func TestLostConnectionsMakeNoDuplicateAndLoseNothing(t *testing.T) {
+	t.Parallel()
+	folders := map[string][]letter{"INBOX": someLetters("INBOX", 200), "Other": someLetters("Other", 200)}
+	folders["INBOX"] = append(folders["INBOX"], folders["INBOX"][:20]...)
+	repo, tree := archive(t, objects.NewMemory(), folders)
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		target := newTarget()
+		target.noIDs = seed%2 == 0
+		target.cut = func() (bool, bool) { return r.IntN(25) == 0, r.IntN(2) == 0 }
+		report := restoreAll(t, repo, tree, target, options())
+		wantLetters(t, target, "INBOX", folders["INBOX"])
+		wantLetters(t, target, "Other", folders["Other"])
+		if sum := report.Totals(); sum.Appended != 420 {
+			t.Errorf("seed %d: the report says %d were appended", seed, sum.Appended)
+		}
+	}
+}
+
+func TestMessagesThatAreAlikeAreToldApartByTheirOctets(t *testing.T) {
+	t.Parallel()
+	at := time.Unix(1_600_000_000, 0).UTC()
+	a := letter{"Message-ID: <same@x>\r\n\r\nbody A\r\n", nil, at}
+	b := letter{"Message-ID: <same@x>\r\n\r\nbody B\r\n", nil, at}
+	c := letter{"Subject: none\r\n\r\nbody C\r\n", nil, at}
+	d := letter{"Subject: none\r\n\r\nbody D\r\n", nil, at}
+	repo, tree := archive(t, objects.NewMemory(), map[string][]letter{"INBOX": {a, b, c, d}})
+	target := newTarget()
+	target.Create(t.Context(), "INBOX", Folder{Place: "INBOX"})
+	target.folders["INBOX"].messages = []fakeMessage{{"90", b.octets, nil, at}, {"91", c.octets, nil, at}}
+	if sum := restoreAll(t, repo, tree, target, options()).Totals(); sum.Present != 2 || sum.Appended != 2 {
+		t.Errorf("%d present, %d appended", sum.Present, sum.Appended)
+	}
+	wantLetters(t, target, "INBOX", []letter{a, b, c, d})
+}
+
+func TestKnownMessagesAreNotRead(t *testing.T) {
+	t.Parallel()
+	folders := map[string][]letter{"INBOX": someLetters("INBOX", 50)}
+	repo, tree := archive(t, objects.NewMemory(), folders)
+	target := newTarget()
+	restoreAll(t, repo, tree, target, options())
+	o := options()
+	o.Known = func(_ context.Context, levels []string, epoch uint32) (map[string]storage.BlobID, error) {
+		known := map[string]storage.BlobID{}
+		for m, err := range tree.Folder(levels).All(t.Context()) {
+			if err != nil {
+				return nil, err
+			}
+			known[fmt.Sprint(m.UID)] = m.Recipe // the fake's ids are the UIDs, in order
+		}
+		return known, nil
+	}
+	target.reads = 0
+	if sum := restoreAll(t, repo, tree, target, o).Totals(); sum.Present != 50 || target.reads != 0 {
+		t.Errorf("%d present, %d read", sum.Present, target.reads)
+	}
+}
+
+func TestRefusedMessagesAndDroppedFlagsAreReportedAndTheRestIsRestored(t *testing.T) {
+	t.Parallel()
+	letters := someLetters("INBOX", 30)
+	letters[3].octets += "VIRUS"
+	letters[4].flags = []string{`\Flagged`, "$Odd"}
+	letters[5].octets += strings.Repeat("x", 50_000)
+	repo, tree := archive(t, objects.NewMemory(), map[string][]letter{"INBOX": letters})
+	target := newTarget()
+	target.refuse = func(octets string) bool { return strings.Contains(octets, "VIRUS") }
+	sum := restoreAll(t, repo, tree, target, options()).Totals()
+	if sum.Appended != 28 || len(sum.Refused) != 2 || sum.Dropped["$Odd"] != 1 {
+		t.Errorf("%+v", sum)
+	}
+	letters[4].flags = []string{`\Flagged`}
+	wantLetters(t, target, "INBOX", slices.Delete(slices.Delete(slices.Clone(letters), 5, 6), 3, 4))
+}
+
+func TestDryRunDoesNothingAndSaysWhatItWould(t *testing.T) {
+	t.Parallel()
+	repo, tree := archive(t, objects.NewMemory(), map[string][]letter{"INBOX": someLetters("INBOX", 30)})
+	target := newTarget()
+	o := options()
+	o.DryRun = true
+	sum := restoreAll(t, repo, tree, target, o).Totals()
+	if sum.Missing != 30 || sum.Appended != 0 || len(target.folders) != 0 {
+		t.Errorf("%+v, %d folders", sum, len(target.folders))
+	}
+}
+
+func TestIntoPutsEverythingBelowOneFolder(t *testing.T) {
+	t.Parallel()
+	folders := map[string][]letter{"INBOX": someLetters("INBOX", 3), "Lists/go": someLetters("go", 4)}
+	repo, tree := archive(t, objects.NewMemory(), folders)
+	target := newTarget()
+	o := options()
+	o.Into = []string{"Restored"}
+	restoreAll(t, repo, tree, target, o)
+	wantLetters(t, target, "Restored.INBOX", folders["INBOX"])
+	wantLetters(t, target, "Restored.Lists.go", folders["Lists/go"])
+}
+
+func TestNotEnoughRoomIsFoundBeforeAnythingIsAdded(t *testing.T) {
+	t.Parallel()
+	repo, tree := archive(t, objects.NewMemory(), map[string][]letter{"INBOX": someLetters("INBOX", 30)})
+	target := newTarget()
+	target.room = 100
+	groups, _ := new(Selection).Groups(t.Context(), tree)
+	if _, err := Run(t.Context(), repo, groups, target, options()); !errors.Is(err, ErrRoom) || len(target.folders) != 0 {
+		t.Errorf("%v, %d folders", err, len(target.folders))
+	}
+}
+
+func TestMessageThatTheArchiveHasLostIsNamedAndTheRestIsRestored(t *testing.T) {
+	t.Parallel()
+	store := objects.NewMemory()
+	letters := someLetters("INBOX", 5)
+	big := func(c string) string { // incompressible enough to fill segments of their own
+		r := rand.New(rand.NewPCG(uint64(c[0]), 1))
+		b := make([]byte, 9<<20)
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		return "Message-ID: <big-" + c + "@x>\r\nContent-Type: application/octet-stream\r\n\r\n" + string(b)
+	}
+	for _, c := range []string{"a", "b", "c"} {
+		letters = append(letters, letter{big(c), nil, time.Unix(1_600_000_000, 0).UTC()})
+	}
+	repo, tree := archive(t, store, map[string][]letter{"INBOX": letters})
+	repo.Close()
+	var first string
+	for info := range store.List(t.Context(), "packs/", "") {
+		if first == "" {
+			first = info.Name
+		}
+	}
+	b, _ := store.Get(t.Context(), first, 0, -1)
+	b[1<<20] ^= 1
+	store.Put(t.Context(), first, b)
+	repo, err := storage.Open(t.Context(), store, storage.Passphrase("x"), storage.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer repo.Close()
+	if tree, err = repo.OpenSnapshot(t.Context(), tree.Snapshot); err != nil {
+		t.Fatal(err)
+	}
+	target := &unlimited{newTarget()}
+	groups, _ := new(Selection).Groups(t.Context(), tree)
+	report, err := Run(t.Context(), repo, groups, target, options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := report.Totals()
+	if len(sum.Refused) != 1 || sum.Appended != 7 || !strings.Contains(sum.Refused[0].Reason, "archive") {
+		t.Errorf("%d appended, refused %+v", sum.Appended, sum.Refused)
+	}
+}
+
+// unlimited takes messages of any size.
+type unlimited struct{ *fakeTarget }
+
+func (u *unlimited) Open(ctx context.Context, place string) (Box, error) {
+	b, err := u.fakeTarget.Open(ctx, place)
+	return &unlimitedBox{b.(*openFake)}, err
+}
+
+type unlimitedBox struct{ *openFake }
+
+func (*unlimitedBox) Limits() Limits { return Limits{} }
+
+func TestSelectionPicksFoldersMessagesAndWhatIsSearchedFor(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"INBOX", "INBOX", true}, {"inbox", "INBOX", true}, {"Lists/*", "Lists/go", true}, {"Lists/*", "Lists/go/dev", false},
+		{"Lists/**", "Lists/go/dev", true}, {"Lists/**", "Lists", true}, {"Lists/**", "Listsx", false}, {"*", "a/b", false}, {"[x]", "[x]", true},
+	} {
+		if got := MatchFolder(c.pattern, c.name); got != c.want {
+			t.Errorf("%q is like %q: %v", c.name, c.pattern, got)
+		}
+	}
+	m := storage.Message{From: "Ann <ann@example.org>", Subject: "Grüße", Date: time.Unix(1000, 0)}
+	for _, c := range []struct {
+		s    Selection
+		want bool
+	}{
+		{Selection{}, true}, {Selection{From: "ANN@"}, true}, {Selection{Subject: "grüß"}, true}, {Selection{To: "ann"}, false},
+		{Selection{Since: time.Unix(1000, 0)}, true}, {Selection{Before: time.Unix(1000, 0)}, false}, {Selection{Since: time.Unix(1001, 0)}, false},
+	} {
+		if got := c.s.Match(&m); got != c.want {
+			t.Errorf("%+v matches: %v", c.s, got)
+		}
+	}
+	for _, r := range []string{"INBOX", "INBOX#", "INBOX#0", "INBOX#x", "#", ""} {
+		if _, _, err := ParseReference(r); err == nil {
+			t.Errorf("%q was taken for a message", r)
+		}
+	}
+	if f, uid, err := ParseReference(Reference("a#b", 7)); f != "a#b" || uid != 7 || err != nil {
+		t.Errorf("%q %d %v", f, uid, err)
+	}
+}

@@ -1,0 +1,198 @@
+package restore
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"restante/storage"
+)
+
+// A Group is messages of one folder that are to be restored into one folder.
+type Group struct {
+	Folder   *storage.Folder
+	Vault    storage.ID
+	Messages iter.Seq2[storage.Message, error]
+}
+
+// A Selection says which messages of a snapshot are meant. The zero value
+// means all of them, and all folders, those without messages too.
+type Selection struct {
+	// Folders are patterns of folder names, as path.Match has them, level by
+	// level; "**" at the end means all below. Any of them will do.
+	Folders []string
+	// References are single messages, as FOLDER#UID.
+	References []string
+	// From, To and Subject must be contained, whatever the case.
+	From, To, Subject string
+	// Since and Before limit the Date header's instant, or the internal date
+	// where there is none: Since ≤ date < Before. Zero: no limit.
+	Since, Before time.Time
+}
+
+// Whole says that nothing is left out.
+func (s *Selection) Whole() bool { return len(s.Folders) == 0 && !s.picks() }
+
+// picks says that single messages are chosen, so that folders without any are
+// of no interest.
+func (s *Selection) picks() bool {
+	return len(s.References) > 0 || s.From != "" || s.To != "" || s.Subject != "" || !s.Since.IsZero() || !s.Before.IsZero()
+}
+
+// Validate says what is wrong with patterns and references.
+func (s *Selection) Validate() error {
+	for _, p := range s.Folders {
+		if _, err := path.Match(p, ""); err != nil {
+			return fmt.Errorf("folder pattern %q: %w", p, err)
+		}
+	}
+	for _, r := range s.References {
+		if _, _, err := ParseReference(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Reference names a message of a snapshot.
+func Reference(folder string, uid uint32) string {
+	return folder + "#" + strconv.FormatUint(uint64(uid), 10)
+}
+
+// ParseReference is the reverse of Reference.
+func ParseReference(r string) (folder string, uid uint32, err error) {
+	i := strings.LastIndexByte(r, '#')
+	if i >= 0 {
+		n, err := strconv.ParseUint(r[i+1:], 10, 32)
+		if err == nil && n > 0 {
+			return r[:i], uint32(n), nil
+		}
+	}
+	return "", 0, fmt.Errorf("%q names no message; write FOLDER#UID, as ls shows it: INBOX#123", r)
+}
+
+// Groups goes through what the selection means of a snapshot. Folders that
+// cannot hold messages are left out.
+func (s *Selection) Groups(ctx context.Context, t *storage.Tree) ([]Group, error) {
+	wanted := map[string]map[uint32]bool{}
+	for _, r := range s.References {
+		folder, uid, err := ParseReference(r)
+		if err != nil {
+			return nil, err
+		}
+		if wanted[folder] == nil {
+			wanted[folder] = map[uint32]bool{}
+		}
+		wanted[folder][uid] = true
+	}
+	var groups []Group
+	for _, f := range t.Folders {
+		name := f.Name()
+		uids := wanted[name]
+		delete(wanted, name)
+		if f.UIDValidity == 0 && f.Messages == 0 || !s.folder(name) || len(s.References) > 0 && uids == nil {
+			continue
+		}
+		groups = append(groups, Group{Folder: f, Vault: t.Snapshot.Vault, Messages: s.filter(f.All(ctx), uids)})
+	}
+	for folder := range wanted {
+		return nil, fmt.Errorf("the snapshot has no folder %q", folder)
+	}
+	if len(groups) == 0 && len(s.Folders) > 0 {
+		return nil, fmt.Errorf("the snapshot has no folder that is like %s", strings.Join(s.Folders, ", "))
+	}
+	return groups, nil
+}
+
+func (s *Selection) folder(name string) bool {
+	return len(s.Folders) == 0 || slices.ContainsFunc(s.Folders, func(p string) bool { return MatchFolder(p, name) })
+}
+
+// MatchFolder says whether a folder's name is like a pattern.
+func MatchFolder(pattern, name string) bool {
+	if above, all := strings.CutSuffix(pattern, "/**"); all {
+		for n := name; n != "." && n != ""; n = path.Dir(n) {
+			if ok, _ := path.Match(above, n); ok {
+				return true
+			}
+		}
+		return false
+	}
+	if strings.EqualFold(pattern, "inbox") && name == "INBOX" {
+		return true
+	}
+	ok, _ := path.Match(pattern, name)
+	return ok || pattern == name // names may hold what patterns mean something by
+}
+
+func (s *Selection) filter(all iter.Seq2[storage.Message, error], uids map[uint32]bool) iter.Seq2[storage.Message, error] {
+	if !s.picks() {
+		return all
+	}
+	return func(yield func(storage.Message, error) bool) {
+		for m, err := range all {
+			if err == nil && (uids != nil && !uids[m.UID] || !s.Match(&m)) {
+				continue
+			}
+			if !yield(m, err) {
+				return
+			}
+		}
+	}
+}
+
+// Match says whether a message has what is searched for.
+func (s *Selection) Match(m *storage.Message) bool {
+	at := m.Date
+	if at.IsZero() {
+		at = m.InternalDate
+	}
+	return contains(m.From, s.From) && contains(m.To, s.To) && contains(m.Subject, s.Subject) &&
+		(s.Since.IsZero() || !at.Before(s.Since)) && (s.Before.IsZero() || at.Before(s.Before))
+}
+
+func contains(text, part string) bool {
+	return part == "" || strings.Contains(strings.ToLower(text), strings.ToLower(part))
+}
+
+// VanishedGroups makes groups of messages that vanished, one for each folder
+// they go back to: where they were before they were thrown away. A message
+// that was marked to be deleted loses that mark, or it would be gone again
+// with the next expunge.
+func VanishedGroups(list []storage.Vanished, s *Selection) []Group {
+	byFolder := map[string][]storage.Message{}
+	first := map[string]storage.Vanished{}
+	var order []string
+	for _, v := range list {
+		name := v.Origin.Name()
+		if !s.folder(name) || !s.Match(&v.Message) {
+			continue
+		}
+		if _, known := first[name]; !known {
+			first[name] = v
+			order = append(order, name)
+		}
+		m := v.Message
+		m.Flags = slices.DeleteFunc(slices.Clone(m.Flags), func(f string) bool { return strings.EqualFold(f, `\Deleted`) })
+		byFolder[name] = append(byFolder[name], m)
+	}
+	slices.Sort(order)
+	var groups []Group
+	for _, name := range order {
+		messages := byFolder[name]
+		slices.SortStableFunc(messages, func(a, b storage.Message) int { return a.InternalDate.Compare(b.InternalDate) })
+		groups = append(groups, Group{Folder: first[name].Origin, Vault: first[name].Seen.Vault, Messages: func(yield func(storage.Message, error) bool) {
+			for _, m := range messages {
+				if !yield(m, nil) {
+					return
+				}
+			}
+		}})
+	}
+	return groups
+}

@@ -1,0 +1,110 @@
+// Package restore puts mail out of a repository back to where people read it:
+// choose what with a [Selection], then [Run] finds out what the [Target] does
+// not have yet, and adds only that. Nothing in the target is ever changed or
+// deleted.
+package restore
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+)
+
+// A Target is where mail is written: a server account, or a directory.
+type Target interface {
+	// Location says where that is, for people.
+	Location() string
+
+	// Folders lists the folders that are there.
+	Folders(ctx context.Context) ([]Folder, error)
+
+	// Place says what the target calls a folder with these levels. Notes are
+	// sentences about what the name loses on the way. Raw are the octets of the
+	// name on the server that it came from, where the levels do not give them,
+	// and delimiter is what that server puts between levels.
+	Place(levels []string, raw []byte, delimiter string) (place string, notes []string, err error)
+
+	// Create makes a folder at a place, with its special use and subscription.
+	// Notes are sentences about what could not be had.
+	Create(ctx context.Context, place string, f Folder) (notes []string, err error)
+
+	// Open opens a folder to look into and to add to. Up to Parallel may be
+	// open at once.
+	Open(ctx context.Context, place string) (Box, error)
+
+	// Parallel is how many folders may be open at once.
+	Parallel() int
+
+	// Room is how many octets may still be added; known says whether the target
+	// told.
+	Room(ctx context.Context) (octets int64, known bool, err error)
+
+	Close() error
+}
+
+// A Folder is a folder of a target.
+type Folder struct {
+	Place      string // what the target calls it
+	SpecialUse []string
+	Subscribed bool
+}
+
+// A Box is an open folder of a target.
+type Box interface {
+	// Epoch and Present.ID together name a message for as long as the folder
+	// exists: a UIDVALIDITY; 0 if there is no such thing.
+	Epoch() uint32
+
+	// Present tells of every message in the folder.
+	Present(ctx context.Context, each func(Present) error) error
+
+	// Read reads messages whole. Those that are gone are left out.
+	Read(ctx context.Context, ids []string, each func(id string, size int64, octets io.Reader) error) error
+
+	// Limits says what may be added.
+	Limits() Limits
+
+	// Append adds messages, in order, and tells of each what became of it as
+	// soon as that is certain: nil and the message's ID if the target told, or
+	// an error that wraps ErrNotTaken. It tells of one at a time. An error of
+	// Append itself means that the Box is of no more use, and that nobody knows
+	// about the messages it did not tell of: they may be there.
+	Append(ctx context.Context, list []Outgoing, done func(i int, id string, err error)) error
+
+	Close() error
+}
+
+// Present is a message in a target.
+type Present struct {
+	ID string
+	// Size is what the target says, which need not be right.
+	Size int64
+	// MessageID is the value of the Message-ID field, empty if there is none.
+	MessageID string
+}
+
+// Limits say what a folder takes.
+type Limits struct {
+	// Flag says whether a flag or keyword is kept. Nil: all are.
+	Flag func(flag string) bool
+	// Size is the most octets of one message; 0: not known.
+	Size int64
+}
+
+// Outgoing is a message to be added.
+type Outgoing struct {
+	Size         int64
+	Flags        []string // all of which the folder keeps
+	InternalDate time.Time
+	// Write writes the Size octets. It may be called more than once.
+	Write func(ctx context.Context, w io.Writer) error
+}
+
+// What errors of a Target say.
+var (
+	// ErrNotTaken: the target refused this message, and would again.
+	ErrNotTaken = errors.New("the target does not take it")
+	// ErrAccess: whoever asks may not do this; asking again is of no use.
+	ErrAccess = errors.New("access denied")
+)
