@@ -107,9 +107,12 @@ func (b *openFake) Present(_ context.Context, each func(Present) error) error {
 }
 
 func (b *openFake) Read(_ context.Context, ids []string, each func(string, int64, io.Reader) error) error {
-	for _, m := range b.messages {
+	b.t.mu.Lock()
+	messages := slices.Clone(b.messages)
+	b.t.reads += len(ids)
+	b.t.mu.Unlock()
+	for _, m := range messages {
 		if slices.Contains(ids, m.id) {
-			b.t.reads++
 			if err := each(m.id, int64(len(m.octets)), strings.NewReader(m.octets)); err != nil {
 				return err
 			}
