@@ -241,6 +241,25 @@ func TestDirClearsUpAfterDeadWriters(t *testing.T) {
 	}
 }
 
+// TestDirMakesAFolderAgain has another process delete the last object of the
+// folder, and so the folder, whenever this one has just made it.
+func TestDirMakesAFolderAgain(t *testing.T) {
+	dir, _ := recordedDir(t)
+	times := 0
+	err := dir.put(t.Context(), "a/b/c", nil, func(from, to string) error {
+		if times++; times < 10 {
+			dir.root.RemoveAll("a")
+		}
+		return dir.root.Rename(from, to)
+	})
+	if err != nil || times != 10 {
+		t.Errorf("after %d times: %v", times, err)
+	}
+	if _, err := dir.Get(t.Context(), "a/b/c", 0, -1); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestDirRefusesAFileSystemWithoutHardLinks(t *testing.T) {
 	dir, _ := recordedDir(t)
 	for _, no := range []error{syscall.EPERM, syscall.ENOTSUP} {

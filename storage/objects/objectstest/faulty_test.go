@@ -139,6 +139,20 @@ func TestRulesMatch(t *testing.T) {
 	must(t, f.Put(t.Context(), "a", nil))
 }
 
+// TestFaultsStrikeWhereTheyCan has rules for everything that can only happen
+// to writes.
+func TestFaultsStrikeWhereTheyCan(t *testing.T) {
+	below := objects.NewMemory()
+	must(t, below.Put(t.Context(), "a", nil))
+	f := NewFaulty(below, 1, Rule{Fault: Full}, Rule{Fault: FailLate, On: Get | List}, Rule{Fault: Overwrite, On: Get | Delete}, Rule{Fault: Flip, On: List})
+	wantObject(t, f, "a", nil)
+	wantList(t, f, "", "", "a")
+	must(t, f.Delete(t.Context(), "a"))
+	if err := f.Put(t.Context(), "a", nil); !errors.Is(err, objects.ErrFull) || len(f.Strikes()) != 1 {
+		t.Errorf("Put: %v, after strikes %v", err, f.Strikes())
+	}
+}
+
 func TestBeforeLetsAnotherWriterIn(t *testing.T) {
 	below := objects.NewMemory()
 	f := NewFaulty(below, 1)
