@@ -99,12 +99,12 @@ type running struct {
 }
 
 // start starts a testbed whose command prints its environment and then runs
-// the shell script.
+// the shell script, up to where that prints READY.
 func start(t *testing.T, script string) *running {
 	t.Helper()
 	servers.IMAP(t) // or skip: what a testbed needs is installed where one runs already
 	r := &running{token: rand.Text(), env: make(map[string]string)}
-	r.cmd = testbed(t, "-q", "sh", "-c", ": "+r.token+"; env; echo READY; "+script)
+	r.cmd = testbed(t, "-q", "sh", "-c", ": "+r.token+"; env; "+script)
 	stdin, err1 := r.cmd.StdinPipe()
 	stdout, err2 := r.cmd.StdoutPipe()
 	if err := errors.Join(err1, err2, r.cmd.Start()); err != nil {
@@ -173,7 +173,7 @@ func (r *running) processes() []string {
 
 func TestServersAnswerAndThenAreGone(t *testing.T) {
 	t.Parallel()
-	one, two := start(t, "cat"), start(t, "cat")
+	one, two := start(t, "echo READY; cat"), start(t, "echo READY; cat")
 	if runtime.GOOS == "linux" && len(one.processes()) < 5 {
 		t.Errorf("only these run: %q", one.processes())
 	}
@@ -213,11 +213,11 @@ func TestASignalReachesTheCommandAndEndsEverything(t *testing.T) {
 		script string
 		want   int
 	}{
-		{"an interrupt", syscall.SIGINT, "exec sleep 100", 128 + 2},
-		{"SIGTERM", syscall.SIGTERM, "exec sleep 100", 128 + 15},
-		{"a hang-up", syscall.SIGHUP, "exec sleep 100", 128 + 1},
-		{"a command that ends in its own way", syscall.SIGTERM, "trap 'exit 3' TERM; while :; do sleep 0.1; done", 3},
-		{"a command whose child goes on", syscall.SIGTERM, "(trap '' TERM; while :; do sleep 0.1; done) & wait", 128 + 15},
+		{"an interrupt", syscall.SIGINT, "echo READY; exec sleep 100", 128 + 2},
+		{"SIGTERM", syscall.SIGTERM, "echo READY; exec sleep 100", 128 + 15},
+		{"a hang-up", syscall.SIGHUP, "echo READY; exec sleep 100", 128 + 1},
+		{"a command that ends in its own way", syscall.SIGTERM, "trap 'exit 3' TERM; echo READY; while :; do sleep 0.1; done", 3},
+		{"a command whose child goes on", syscall.SIGTERM, "(trap '' TERM; echo READY; while :; do sleep 0.1; done) & wait", 128 + 15},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			t.Parallel()
@@ -230,7 +230,7 @@ func TestASignalReachesTheCommandAndEndsEverything(t *testing.T) {
 
 func TestAKilledTestbedLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
-	r := start(t, "(while :; do sleep 0.1; done) & wait")
+	r := start(t, "(echo READY; while :; do sleep 0.1; done) & wait")
 	r.cmd.Process.Kill()
 	r.ended(t, -1)
 }

@@ -117,15 +117,16 @@ func TestDifferenceFindsWhatChanged(t *testing.T) {
 	t.Parallel()
 	s := IMAP(t)
 	for _, c := range []struct {
-		what, command string
-		lines         int // of difference
+		what, commands string
+		lines          int // of difference
 	}{
 		{"nothing", "NOOP", 0},
 		{"a flag", "UID STORE 1 +FLAGS (x)", 2},
 		{"a message gone", "UID EXPUNGE 2", 1},
 		{"a message moved", "UID MOVE 1 Trash", 2},
 		{"a message copied within the folder", "UID COPY 1 INBOX", 1},
-		{"a message with one other octet", "APPEND INBOX () \"29-Feb-2024 23:59:58 +0000\" {4+}\r\ntwO\n", 1},
+		{"a message with one other octet", "UID EXPUNGE 2; APPEND INBOX (\\Deleted) \"29-Feb-2024 23:59:58 +0000\" {5+}\r\ntwO\r\n", 2},
+		{"a message that went and came again", "UID EXPUNGE 2; APPEND INBOX (\\Deleted) \"29-Feb-2024 23:59:58 +0000\" {5+}\r\ntwo\r\n", 0},
 		{"a folder renamed", "RENAME Trash Junk", 2},
 		{"a folder gone", "DELETE Trash", 1},
 		{"a new folder", "CREATE a/b", 2}, // and its parent, which holds no messages
@@ -134,12 +135,14 @@ func TestDifferenceFindsWhatChanged(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			t.Parallel()
 			user := NewUser(t)
-			Load(t, s, user, "INBOX", Message{message("one"), nil, date}, Message{[]byte("two\n"), []string{`\Deleted`}, date})
+			Load(t, s, user, "INBOX", Message{message("one"), nil, date}, Message{[]byte("two\r\n"), []string{`\Deleted`}, date})
 			Load(t, s, user, "Trash")
 			before := Dump(t, s, user)
 			session := Login(t, s, user)
 			session.Do("SELECT INBOX")
-			session.Do(c.command)
+			for command := range strings.SplitSeq(c.commands, "; ") {
+				session.Do(command)
+			}
 			if diff := difference(before, Dump(t, s, user)); len(diff) != c.lines {
 				t.Errorf("%d differences, want %d:\n%s", len(diff), c.lines, strings.Join(diff, "\n"))
 			}
