@@ -20,6 +20,9 @@ import (
 // mail programs may go on using the folder meanwhile.
 type MaildirFolder struct {
 	root *os.Root
+	// reading is called before new or cur is read; tests change the folder in
+	// it, where it hurts most.
+	reading func(dir string)
 
 	mu    sync.Mutex
 	known *MaildirListing // the newest listing; nil before the first
@@ -31,7 +34,7 @@ func (t *MaildirTree) OpenFolder(path string) (*MaildirFolder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the Maildir folder %q: %w", path, err)
 	}
-	return &MaildirFolder{root: root}, nil
+	return &MaildirFolder{root: root, reading: func(string) {}}, nil
 }
 
 // Close lets go of the folder. Messages that were opened stay open.
@@ -214,6 +217,7 @@ func (f *MaildirFolder) pass(ctx context.Context, l *MaildirListing, pass int32)
 	}
 	absent := 0
 	for _, dir := range []string{"new", "cur"} {
+		f.reading(dir)
 		there, err := f.eachEntry(ctx, dir, func(e fs.DirEntry) {
 			name := e.Name()
 			if strings.HasPrefix(name, ".") {

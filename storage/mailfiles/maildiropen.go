@@ -76,55 +76,57 @@ func (f *MaildirFolder) Stat(ctx context.Context, key string) (m MaildirMessage,
 
 func internalDate(info fs.FileInfo) time.Time { return info.ModTime().UTC().Truncate(time.Second) }
 
+// How often find looks again: cheaply while it sees the message and always
+// comes too late, and thoroughly where it does not see it.
+const (
+	quickLooks    = 20
+	thoroughLooks = 3
+)
+
 // find calls try with the place of a message until it does not answer that
 // there is nothing. First comes the place where the message was last seen,
 // then where a quick look at the folder finds it, since mail programs rename
 // many files in one go; one such look is good for all of them. Only a listing
 // that settled tells that a message is gone.
 func (f *MaildirFolder) find(ctx context.Context, key string, try func(*MaildirListing, place) error) error {
-	f.mu.Lock()
-	l := f.known
-	f.mu.Unlock()
-	const quick, all = 20, 25
-	for n := 0; ; n++ {
+	l := f.newest()
+	quick, thorough := 0, 0
+	for {
+		seen := false
 		if l != nil {
-			if p, ok := l.places[key]; ok {
+			var p place
+			if p, seen = l.places[key]; seen {
 				if err := try(l, p); !errors.Is(err, fs.ErrNotExist) {
 					return err
 				}
-			} else if l.Settled && n > 0 {
+			} else if thorough > 0 && l.Settled {
 				return ErrGone
 			}
 		}
-		if n == all {
+		var err error
+		switch newer := f.newest(); {
+		case newer != l:
+			l = newer // another caller has looked meanwhile
+		case (seen || quick == 0) && quick < quickLooks:
+			quick++
+			l, err = f.glance(ctx)
+		case thorough < thoroughLooks:
+			thorough++
+			l, err = f.List(ctx)
+		default:
 			return ErrUnsettled
 		}
-		var err error
-		if l, err = f.look(ctx, l, n >= quick || l != nil && n > 0 && !l.has(key)); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 }
 
-func (l *MaildirListing) has(key string) bool {
-	_, ok := l.places[key]
-	return ok
-}
-
-// look returns a newer listing than old: one that another caller has made
-// meanwhile, or one of its own.
-func (f *MaildirFolder) look(ctx context.Context, old *MaildirListing, thorough bool) (*MaildirListing, error) {
+// newest returns the newest listing, nil if there is none.
+func (f *MaildirFolder) newest() *MaildirListing {
 	f.mu.Lock()
-	l := f.known
-	f.mu.Unlock()
-	switch {
-	case thorough:
-		return f.List(ctx)
-	case l != nil && l != old:
-		return l, nil
-	default:
-		return f.glance(ctx)
-	}
+	defer f.mu.Unlock()
+	return f.known
 }
 
 // openRegular opens a file for reading if it is a regular one, and not a

@@ -1,9 +1,6 @@
 package mailfiles
 
-import (
-	"fmt"
-	"time"
-)
+import "fmt"
 
 // exactness finds out what Open has to undo of what a writer did to the
 // message at hand, and whether the outcome is certain.
@@ -17,12 +14,13 @@ func (s *mboxScan) exactness() {
 	m := s.m
 	m.size = m.Length
 	if mark, ok := parseMark(m.From.Sender); ok {
-		if mark.hash == markHash(m.Sum) {
+		mark.setDate(&m.From)
+		if mark.sign(m.Sum) == mark {
 			s.marked++
 			s.unmark(mark)
 			return
 		}
-		m.Cut = m.AtEnd
+		m.Cut = m.AtEnd && len(s.pending) == 0
 	}
 	switch dialect := s.b.options.Dialect; {
 	case dialect == Mboxrd:
@@ -49,12 +47,6 @@ func (s *mboxScan) unmark(mark mark) {
 	}
 	if mark.crlf {
 		m.size += lines
-	}
-	m.From.Zoned = mark.zone != nil
-	if mark.zone != nil {
-		m.From.Date = m.From.Date.In(mark.zone)
-	} else {
-		m.From.Date = time.Time{}
 	}
 	for i := range mark.letters {
 		m.Flags = addFlag(m.Flags, flagOfLetter(mark.letters[i]))

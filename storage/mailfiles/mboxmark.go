@@ -1,6 +1,7 @@
 package mailfiles
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"strconv"
@@ -23,7 +24,8 @@ import (
 //	              west; the date itself is in UTC, as mbox(5) has it
 //	nodate        there is none
 //	FS            the flags as letters of Maildir, "-" if there are none
-//	0123…         the first 8 octets of the SHA-256 of what stands in the file
+//	0123…         the first 8 octets of the SHA-256 of all that stands before it
+//	              in the mark, and of the SHA-256 of the message in the file
 //
 // To other programs it is an mboxrd file with LF line ends and odd senders.
 // The hash is there because this must be certain: a From_ line may come from
@@ -86,5 +88,23 @@ func parseMark(sender string) (m mark, ok bool) {
 	return m, m.String() == sender
 }
 
-// markHash is how much of a message's Sum stands in its mark.
-func markHash(sum [32]byte) string { return hex.EncodeToString(sum[:8]) }
+// sign returns the mark for a message whose octets in the file have this sum.
+func (m mark) sign(sum [32]byte) mark {
+	m.hash = ""
+	whole := sha256.Sum256(append([]byte(strings.TrimSuffix(m.String(), markDomain)), sum[:]...))
+	m.hash = hex.EncodeToString(whole[:8])
+	return m
+}
+
+// setDate puts right what was read as the date of the mark's From_ line, which
+// is in UTC whatever the zone of the others is. Not much can be wrong with
+// that even if the message was changed.
+func (m mark) setDate(from *FromLine) {
+	from.Zoned = m.zone != nil && !from.Date.IsZero()
+	if !from.Zoned {
+		from.Date = time.Time{}
+		return
+	}
+	d := from.Date
+	from.Date = time.Date(d.Year(), d.Month(), d.Day(), d.Hour(), d.Minute(), d.Second(), 0, time.UTC).In(m.zone)
+}

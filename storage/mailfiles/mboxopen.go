@@ -2,6 +2,7 @@ package mailfiles
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"hash"
@@ -136,17 +137,16 @@ func (u *unquoter) more() {
 // quoted reads the '>'s at the beginning of a line. One of them is held back
 // until it is clear whether "From " follows.
 func (u *unquoter) quoted() {
-	p, err := u.src.Peek(1)
-	if err != nil && err != io.EOF {
+	run, err := greaters(u.src)
+	if err != nil {
 		u.err = err
 		return
 	}
-	if len(p) == 1 && p[0] == '>' {
-		u.src.Discard(1)
-		if u.held {
-			u.out = greater
+	if len(run) > 0 {
+		if !u.held {
+			run = run[1:]
 		}
-		u.held = true
+		u.out, u.held = run, true
 		return
 	}
 	if u.held {
@@ -160,4 +160,16 @@ func (u *unquoter) quoted() {
 		}
 	}
 	u.held, u.lineStart = false, false
+}
+
+// greaters reads as many '>' as come next in the buffer; if it returns none,
+// there are no more. The result is good until the next read.
+func greaters(in *bufio.Reader) ([]byte, error) {
+	if _, err := in.Peek(1); err != nil && err != io.EOF {
+		return nil, err
+	}
+	p, _ := in.Peek(in.Buffered())
+	p = p[:len(p)-len(bytes.TrimLeft(p, ">"))]
+	in.Discard(len(p))
+	return p, nil
 }

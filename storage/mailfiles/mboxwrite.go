@@ -58,12 +58,11 @@ func (w *MboxWriter) write(d Delivery, m *spool) (Delivered, error) {
 			mark.zone = time.FixedZone("", seconds)
 		}
 	}
-	var sum [32]byte
 	hash := sha256.New()
 	if err := quote(hash, m.reader(), mark); err != nil {
 		return Delivered{}, err
 	}
-	mark.hash = markHash([32]byte(hash.Sum(sum[:0])))
+	mark = mark.sign([32]byte(hash.Sum(nil)))
 	fmt.Fprintf(w.w, "From %s %s\n", mark, asctime(date))
 	if err := quote(w.w, m.reader(), mark); err != nil {
 		return Delivered{}, err
@@ -92,12 +91,17 @@ func quote(dst io.Writer, src io.Reader, mark mark) error {
 	lineStart := true
 	for {
 		if lineStart {
-			c, err := in.Peek(1)
-			for ; err == nil && c[0] == '>'; c, err = in.Peek(1) {
-				in.Discard(1)
-				out.WriteByte('>')
+			for {
+				run, err := greaters(in)
+				if err != nil {
+					return err
+				}
+				if len(run) == 0 {
+					break
+				}
+				out.Write(run)
 			}
-			if c, _ = in.Peek(len(fromPrefix)); bytes.Equal(c, fromPrefix) {
+			if p, _ := in.Peek(len(fromPrefix)); bytes.Equal(p, fromPrefix) {
 				out.WriteByte('>')
 			}
 		}
