@@ -13,9 +13,9 @@ const (
 	// characters. So an attachment is cut alike however it was encoded, or
 	// not at all.
 	pieceSize = 102 * 41_040
-	// A recipe has so many octets of literals at most. Beyond, what would be
-	// a literal of minPart octets or more becomes content. It keeps recipes
-	// small for huge headers and preambles, and what is no message at all.
+	// Where literals would be more than so many octets of a recipe, those of
+	// minPart octets or more become content. It keeps recipes small for huge
+	// headers, and what is no message at all.
 	maxLiterals = 64 << 10
 )
 

@@ -189,3 +189,15 @@ func TestMemoryOfSmallMessages(t *testing.T) {
 		checkFootprint(t, []byte(b.String()))
 	}
 }
+
+func TestFieldsAreNotKeptWhole(t *testing.T) {
+	t.Parallel()
+	c := newCutter(windowSize, pieceSize)
+	m := "Content-Type: multipart/mixed" + strings.Repeat("\n ;;;(", 1<<20)
+	if _, err := c.split(strings.NewReader(m), int64(len(m)), new(store).save); err != nil {
+		t.Fatal(err)
+	}
+	if n := cap(c.scanner.contentType); n > 2*maxField {
+		t.Errorf("%d octets of a Content-Type are kept", n)
+	}
+}

@@ -37,6 +37,7 @@
 package messages
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -132,8 +133,12 @@ var controls = func() (t [256]bool) {
 }()
 
 // kindOf looks at the first 512 octets of a part, so that equal parts are
-// always of one kind, whatever a message says they are.
+// always of one kind, whatever a message says they are. A PDF may well begin
+// with that much text, and is compressed all the same.
 func kindOf(part []byte) Kind {
+	if bytes.HasPrefix(part, []byte("%PDF-")) {
+		return Attachment
+	}
 	for _, c := range part[:min(len(part), 512)] {
 		if controls[c] {
 			return Attachment

@@ -41,11 +41,7 @@ func (p *proof) close() {
 // build goes on with operations whose parts have no ids yet.
 func (p *proof) build(operations, octets []byte, parts []part) error {
 	p.octets, p.parts = octets, parts
-	err := p.joiner.build(operations, p.load)
-	if err == nil && len(p.parts) > 0 {
-		err = fmt.Errorf("%d parts are not asked for", len(p.parts))
-	}
-	return p.why(err)
+	return p.why(p.joiner.build(operations, p.load))
 }
 
 // end says whether the message is there to its last octet.

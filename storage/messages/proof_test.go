@@ -48,6 +48,10 @@ func TestProofSeesEveryFlippedBit(t *testing.T) {
 		if err := prove(); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
+		var p proof
+		if p.begin(bytes.NewReader(m), r.Recipe); p.end() == nil {
+			t.Errorf("%s: nobody noticed that all operations were missing", name)
+		}
 		for _, target := range [][]byte{r.Recipe, octets} {
 			for i := range target {
 				if &target[0] == &r.Recipe[0] && (ids[i] || i == 0 && bytes.IndexByte(m, '\n') < 0) {
@@ -205,6 +209,35 @@ func TestReadErrorsDuringTheProof(t *testing.T) {
 	}), int64(len(m)), new(store).save)
 	if !errors.Is(err, broken) || errors.Is(err, errProof) {
 		t.Errorf("error is %v", err)
+	}
+}
+
+// A message that becomes shorter, or another, between two readings is stored
+// as what it is at last, or not at all; Split does not wait for what is gone.
+func TestMessageChangesBetweenReadings(t *testing.T) {
+	t.Parallel()
+	m := bytes.Repeat([]byte("line\r\n"), 1<<19)
+	for after := range 20 {
+		reads := 0
+		changed := bytes.Repeat([]byte{'\r'}, len(m))
+		now := func() []byte {
+			if reads > after {
+				return changed
+			}
+			return m
+		}
+		s := new(store)
+		r, err := Split(readerAt(func(p []byte, off int64) (int, error) {
+			reads++
+			return bytes.NewReader(now()).ReadAt(p, off)
+		}), int64(len(m)), s.save)
+		if err != nil {
+			if !errors.Is(err, errProof) {
+				t.Errorf("after %d reads: %v", after, err)
+			}
+			continue
+		}
+		mustBuild(t, now(), r, s)
 	}
 }
 

@@ -63,6 +63,8 @@ func TestHostileRecipes(t *testing.T) {
 		{"content cut off", recipe(0, 6, 6<<2|con, "short"), false},
 		{"content of 2^60 octets", recipe(0, 1<<60, uint64(1<<60<<2|con), id), true},
 		{"content of 2^60 octets in a short message", recipe(0, 6, uint64(1<<60<<2|con), id), false},
+		{"contents whose sum is too big for a number", recipe(0, 6,
+			uint64(1<<62-1)<<2|con, id, uint64(1<<62-1)<<2|con, id, uint64(1<<62-1)<<2|con, id, uint64(1<<62-1)<<2|con, id, 10<<2|con, id), false},
 		{"base64 of 2^62-1 octets", recipe(0, 6148914691236517204, uint64(1<<62-1)<<2|b64, 0, zero, id), true},
 		{"base64 of 2^62-1 octets in lines", recipe(0, math.MaxInt64, uint64(1<<62-1)<<2|b64, 4, one, id), false},
 		{"base64 cut off before its shape", recipe(0, 8, 6<<2|b64), false},
@@ -188,6 +190,12 @@ func TestJoinReturnsErrors(t *testing.T) {
 		t.Errorf("load fails: %v", err)
 	}
 	s := &store{parts: [][]byte{[]byte("Hello\n")}}
+	if err := Join(io.Discard, recipe(0, 5, 6<<2|doContent, numbered(1)), func(ID) ([]byte, error) {
+		t.Error("a part was loaded that the message has no room for")
+		return nil, broken
+	}); !errors.Is(err, ErrRecipe) {
+		t.Errorf("a part that is too long: %v", err)
+	}
 	if err := Join(writer(func([]byte) (int, error) { return 0, broken }), r, s.load); !errors.Is(err, broken) || errors.Is(err, ErrRecipe) {
 		t.Errorf("Write fails: %v", err)
 	}

@@ -93,6 +93,7 @@ var wordTests = []struct{ name, in, want string }{
 	{"not closed", "=?utf-8?Q?a", "=?utf-8?Q?a"},
 	{"only begun", "a =? b =?utf-8?Q?c?=", "a =? b c"},
 	{"after one that is none", "=?x =?utf-8?Q?c?=", "=?x c"},
+	{"space after one that is none", "=?=? =?utf-8?Q?c?=", "=?=? c"},
 	{"wrong escapes", "=?utf-8?Q?=G1=4?=", "=G1=4"},
 	{"wrong UTF-8", "=?utf-8?Q?a=FFb?=", "a\ufffdb"},
 	{"8-bit said to be ASCII", "=?us-ascii?Q?=FC?=", "ü"},
