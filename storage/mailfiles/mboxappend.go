@@ -158,10 +158,10 @@ func (a *MboxAppender) undo() error {
 
 // Sync makes everything written so far durable.
 func (a *MboxAppender) Sync() error {
-	if a.broken != nil {
-		return a.broken
+	err := a.broken
+	if err == nil {
+		err = a.file.Sync()
 	}
-	err := a.file.Sync()
 	if err == nil && a.end != a.durable {
 		err = a.writeJournal(a.end)
 	}
@@ -171,15 +171,22 @@ func (a *MboxAppender) Sync() error {
 	return nil
 }
 
-// Close syncs and lets go of the file.
+// Close makes everything durable and lets go of the file.
 func (a *MboxAppender) Close() error {
-	err := a.Sync()
+	err := a.broken
 	if err == nil {
-		if err = a.root.Remove(a.journal()); err == nil {
-			err = syncDirOf(a.root, ".")
-		}
+		err = a.file.Sync()
 	}
-	return errors.Join(err, a.close())
+	if err == nil {
+		err = a.root.Remove(a.journal())
+	}
+	if err == nil {
+		err = syncDirOf(a.root, ".")
+	}
+	if err = errors.Join(err, a.close()); err != nil {
+		return fmt.Errorf("closing the mbox %s: %w", a.name, err)
+	}
+	return nil
 }
 
 // close releases what there is, the locks last.

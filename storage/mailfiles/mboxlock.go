@@ -20,29 +20,35 @@ func lockMbox(ctx context.Context, root *os.Root, name string) (file *os.File, d
 	if dotlock, err = createDotlock(ctx, root, name+".lock", deadline); err != nil {
 		return nil, "", err
 	}
-	defer func() {
-		if err != nil && dotlock != "" {
+	if file, err = lockFile(ctx, root, name, deadline); err != nil {
+		if dotlock != "" {
 			root.Remove(dotlock)
 		}
-	}()
+		return nil, "", err
+	}
+	return file, dotlock, nil
+}
+
+// lockFile opens the file and takes the other two locks.
+func lockFile(ctx context.Context, root *os.Root, name string, deadline time.Time) (*os.File, error) {
 	for {
 		file, err := openForAppend(root, name)
 		if err != nil {
-			return nil, "", err
+			return nil, err
 		}
 		locked, err := tryLock(file)
 		if err == nil && locked && isStillThere(root, name, file) {
-			return file, dotlock, nil
+			return file, nil
 		}
 		file.Close()
 		if err != nil {
-			return nil, "", fmt.Errorf("locking: %w", err)
+			return nil, fmt.Errorf("locking: %w", err)
 		}
 		if time.Now().After(deadline) {
-			return nil, "", ErrLocked
+			return nil, ErrLocked
 		}
 		if err := sleep(ctx, 50*time.Millisecond); err != nil {
-			return nil, "", err
+			return nil, err
 		}
 	}
 }
