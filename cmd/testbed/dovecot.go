@@ -32,7 +32,6 @@ var dovecotConf string
 
 var dovecotTemplate = template.Must(template.New("dovecot.conf").Parse(dovecotConf))
 
-// dovecotInstalled knows Dovecot 2.3 only: 2.4 has another configuration.
 func dovecotInstalled() (string, error) {
 	program, err := findProgram("dovecot")
 	if err != nil {
@@ -43,8 +42,8 @@ func dovecotInstalled() (string, error) {
 		return "", fmt.Errorf("asking Dovecot for its version: %w", err)
 	}
 	version, _, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
-	if !strings.HasPrefix(version, "2.3.") {
-		return "", fmt.Errorf("found Dovecot %s, and the testbed's configuration is for 2.3", version)
+	if !strings.HasPrefix(version, "2.3.") && !strings.HasPrefix(version, "2.4.") {
+		return "", fmt.Errorf("found Dovecot %s, and the testbed knows how to configure 2.3 and 2.4", version)
 	}
 	doveconf, err := findProgram("doveconf")
 	if err != nil {
@@ -66,7 +65,8 @@ func dovecotInstalled() (string, error) {
 type dovecotInstance struct {
 	Name              string // also of its directory
 	Separator, Prefix string
-	Location          string // Dovecot's mail_location
+	Layout            string // of the folders in the file system
+	V24               bool   // Dovecot 2.4, whose configuration is another
 	Dir, Mail         string
 	Greeting          string
 	Role              role
@@ -82,15 +82,20 @@ func startDovecot(ctx context.Context, b *bed) error {
 	if err := os.WriteFile(ca, certs.caPEM(), 0o644); err != nil {
 		return err
 	}
+	version, err := dovecotInstalled()
+	if err != nil {
+		return err
+	}
 	r, err := serverRole()
 	if err != nil {
 		return err
 	}
-	slash := &dovecotInstance{Name: "dovecot", Role: r, Separator: "/", Location: "maildir:~/Maildir:LAYOUT=fs"}
-	dot := &dovecotInstance{Name: "dovecot-dot", Role: r, Separator: ".", Prefix: "INBOX.", Location: "maildir:~/Maildir"}
+	slash := &dovecotInstance{Name: "dovecot", Separator: "/", Layout: "fs"}
+	dot := &dovecotInstance{Name: "dovecot-dot", Separator: ".", Prefix: "INBOX.", Layout: "maildir++"}
 	var wg sync.WaitGroup
 	var errs [2]error
 	for i, d := range []*dovecotInstance{slash, dot} {
+		d.Role, d.V24 = r, strings.HasPrefix(version, "Dovecot 2.4.")
 		wg.Go(func() { errs[i] = d.start(ctx, b, certs) })
 	}
 	wg.Wait()
