@@ -320,9 +320,16 @@ func (f *filter) quota(s *scan) error {
 	return nil
 }
 
-// aboutFolder takes an answer that is a folder's name and strings: "* QUOTAROOT"
-// (RFC 9208 section 4.2.2) and "* MYRIGHTS" (RFC 4314 section 3.8).
-func (f *filter) aboutFolder(s *scan, kind, verb string) error {
+// quotaRoot takes "* QUOTAROOT" (RFC 9208 section 4.2.2).
+func (f *filter) quotaRoot(s *scan) error {
+	return f.aboutFolder(s, "QUOTAROOT", "GETQUOTAROOT", 0, 1000)
+}
+
+// myRights takes "* MYRIGHTS" (RFC 4314 section 3.8).
+func (f *filter) myRights(s *scan) error { return f.aboutFolder(s, "MYRIGHTS", "MYRIGHTS", 1, 1) }
+
+// aboutFolder takes an answer that is a folder's name and some strings.
+func (f *filter) aboutFolder(s *scan, kind, verb string, least, most int) error {
 	if f.pend.one(verb) == nil {
 		return f.unasked(s)
 	}
@@ -335,15 +342,20 @@ func (f *filter) aboutFolder(s *scan, kind, verb string) error {
 	if err != nil {
 		return err
 	}
-	for s.spaces(); !s.end(); s.spaces() {
-		value, _, err := s.text()
+	n := 0
+	for s.spaces(); !s.end() && n < most; s.spaces() {
+		value, plain, err := s.text()
 		if err != nil {
 			return err
 		}
-		if len(value) == 0 && s.peek() != 0 && s.peek() != ' ' {
-			return broken("a %s answer with %q", kind, clip(s.b))
+		if plain && len(value) == 0 {
+			break
 		}
 		f.buf = quote(append(f.buf, ' '), oneLine(value))
+		n++
+	}
+	if n < least || !s.end() {
+		return broken("a %s answer with %q", kind, clip(s.b))
 	}
 	f.finish()
 	return nil

@@ -21,10 +21,8 @@ func parseCondition(line []byte) (c condition, args []byte) {
 			}
 		}
 	}
-	if len(rest) > 0 && rest[0] == '[' {
-		rest = rest[1:] // go-imap would look for a code
-	}
-	c.text = cleanText(rest)
+	// A bracket at the beginning would make go-imap look for a code.
+	c.text = strings.TrimLeft(cleanText(rest), "[ ")
 	return c, args
 }
 

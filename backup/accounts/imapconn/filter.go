@@ -182,9 +182,9 @@ func (f *filter) answer(line []byte) error {
 	case "QUOTA":
 		return f.quota(s)
 	case "QUOTAROOT":
-		return f.aboutFolder(s, "QUOTAROOT", "GETQUOTAROOT")
+		return f.quotaRoot(s)
 	case "MYRIGHTS":
-		return f.aboutFolder(s, "MYRIGHTS", "MYRIGHTS")
+		return f.myRights(s)
 	}
 	return f.unasked(s) // VANISHED, ENABLED, ID, and what nobody has heard of
 }

@@ -214,12 +214,15 @@ func (f *filter) esearch(s *scan) error {
 		}
 	}
 	f.buf = append(append(append(f.buf, `* ESEARCH (TAG "`...), tag...), `")`...)
+	first := true
 	for s.spaces(); !s.end(); s.spaces() {
 		name := bytes.ToUpper(s.word())
-		if string(name) == "UID" {
+		if first && string(name) == "UID" {
 			f.buf = append(f.buf, " UID"...)
+			first = false
 			continue
 		}
+		first = false
 		bits := 32
 		s.spaces()
 		switch string(name) {

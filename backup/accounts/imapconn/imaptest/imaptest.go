@@ -174,7 +174,7 @@ func (c *Conn) next() (cmd Command, ok bool, err error) {
 	}
 	cmd = Command{Tag: tag, Name: name, Args: args}
 	for {
-		size, waits, isLiteral := literal(cmd.Args)
+		size, waits, isLiteral := literal(line)
 		if !isLiteral {
 			break
 		}
