@@ -168,6 +168,26 @@ func TestRawNames(t *testing.T) {
 	}
 }
 
+// EncodeName writes a name as go-imap does, and fromModifiedUTF7 reads it.
+func TestEncodeName(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, wire string }{
+		{"", ""}, {"INBOX", "INBOX"}, {"R&D", "R&-D"}, {"Entwürfe/日本語", "Entw&APw-rfe/&ZeVnLIqe-"}, {"👋a\x00", "&2D3cSw-a&AAA-"},
+		{"é&é", "&AOk-&-&AOk-"}, {"\x7f", "&AH8-"}, {"a\xff", "a&,,0-"}, {"=raw=636166e9", "caf\xe9"}, {"=raw=zz", "=raw=zz"},
+	} {
+		got := string(EncodeName(test.name))
+		if got != test.wire {
+			t.Errorf("%q: %q, want %q", test.name, got, test.wire)
+		}
+		if _, raw := RawName(test.name); raw || strings.Contains(test.name, "\xff") {
+			continue
+		}
+		if back := fromModifiedUTF7([]byte(got)); !isModifiedUTF7([]byte(got)) || back != test.name {
+			t.Errorf("%q comes back as %q", test.name, back)
+		}
+	}
+}
+
 func TestStatusAnswers(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, answer, want string }{

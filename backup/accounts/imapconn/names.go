@@ -155,3 +155,36 @@ var takesFolder = map[string]bool{
 	"COPY": true, "MOVE": true, "GETQUOTAROOT": true, "MYRIGHTS": true, "GETACL": true,
 	"SETACL": true, "GETMETADATA": true, "SETMETADATA": true,
 }
+
+// EncodeName returns the octets that stand for a name on the wire: modified
+// UTF-7, or, of an alias, what it stands for. What is no UTF-8 in the name is
+// encoded as U+FFFD.
+func EncodeName(name string) []byte {
+	if octets, ok := RawName(name); ok {
+		return octets
+	}
+	var out []byte
+	var other []byte // UTF-16
+	flush := func() {
+		if len(other) > 0 {
+			out = append(out, '&')
+			out = utf7.AppendEncode(out, other)
+			out = append(out, '-')
+			other = other[:0]
+		}
+	}
+	for _, r := range name {
+		if r < 0x20 || r > 0x7e {
+			for _, unit := range utf16.Encode([]rune{r}) {
+				other = append(other, byte(unit>>8), byte(unit))
+			}
+			continue
+		}
+		flush()
+		if out = append(out, byte(r)); r == '&' {
+			out = append(out, '-')
+		}
+	}
+	flush()
+	return out
+}
