@@ -135,7 +135,11 @@ func (r *run) place(ctx context.Context, groups []Group) error {
 	taken := map[string]string{}
 	for _, g := range groups {
 		name := g.Folder.Name()
-		place, notes, err := r.target.Place(slices.Concat(r.o.Into, g.Folder.Levels), g.Folder.Raw, g.Folder.Delimiter)
+		raw := g.Folder.Raw
+		if len(r.o.Into) > 0 {
+			raw = nil
+		}
+		place, notes, err := r.target.Place(slices.Concat(r.o.Into, g.Folder.Levels), raw, g.Folder.Delimiter)
 		if err != nil {
 			return fmt.Errorf("folder %q: %w", name, err)
 		}
@@ -228,7 +232,7 @@ func (f *folder) again(ctx context.Context, do func(context.Context, Box) error)
 		done := f.report.Appended
 		err := f.once(ctx, do)
 		_, archive := errors.AsType[*archiveError](err)
-		if err == nil || ctx.Err() != nil || archive || errors.Is(err, ErrAccess) {
+		if err == nil || ctx.Err() != nil || archive || errors.Is(err, ErrAccess) || errors.Is(err, ErrRoom) {
 			return err
 		}
 		if f.report.Appended > done {

@@ -146,6 +146,9 @@ func (s *Selection) filter(all iter.Seq2[storage.Message, error], uids map[uint3
 	}
 }
 
+// Matches says whether a message in a folder is meant, but for References.
+func (s *Selection) Matches(folder string, m *storage.Message) bool { return s.folder(folder) && s.Match(m) }
+
 // Match says whether a message has what is searched for.
 func (s *Selection) Match(m *storage.Message) bool {
 	at := m.Date
@@ -170,7 +173,7 @@ func VanishedGroups(list []storage.Vanished, s *Selection) []Group {
 	var order []string
 	for _, v := range list {
 		name := v.Origin.Name()
-		if !s.folder(name) || !s.Match(&v.Message) {
+		if !s.Matches(name, &v.Message) {
 			continue
 		}
 		if _, known := first[name]; !known {

@@ -66,19 +66,7 @@ func ParsePoint(text string, now time.Time) (Point, error) {
 		p.before = t.AddDate(0, 0, 1).Add(-time.Nanosecond)
 		return p, nil
 	}
-	for _, layout := range []string{"2006-01-02 15:04", "2006-01-02T15:04"} {
-		if t, err := time.ParseInLocation(layout, trimmed, now.Location()); err == nil {
-			p.before = t.Add(time.Minute - time.Nanosecond)
-			return p, nil
-		}
-	}
-	for _, layout := range []string{time.DateTime, "2006-01-02T15:04:05", time.RFC3339} {
-		if t, err := time.ParseInLocation(layout, trimmed, now.Location()); err == nil {
-			p.before = t.Add(time.Second - time.Nanosecond)
-			return p, nil
-		}
-	}
-	if t, ok := parseAge(trimmed, now); ok {
+	if t, err := ParseTime(trimmed, now); err == nil {
 		p.before = t
 		return p, nil
 	}
@@ -87,6 +75,25 @@ func ParsePoint(text string, now time.Time) (Point, error) {
 		return p, nil
 	}
 	return p, fmt.Errorf("%q is no point in time: write a date (2026-11-20), a time (\"2026-11-20 14:00\"), an age (12h, 3d, 2w), latest, or a snapshot's id", text)
+}
+
+// ParseTime reads a time or an age as people write them, in the zone of now. A
+// time without seconds means the end of that minute.
+func ParseTime(text string, now time.Time) (time.Time, error) {
+	for _, layout := range []string{"2006-01-02 15:04", "2006-01-02T15:04"} {
+		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
+			return t.Add(time.Minute - time.Nanosecond), nil
+		}
+	}
+	for _, layout := range []string{time.DateTime, "2006-01-02T15:04:05", time.RFC3339} {
+		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
+			return t.Add(time.Second - time.Nanosecond), nil
+		}
+	}
+	if t, ok := parseAge(text, now); ok {
+		return t, nil
+	}
+	return now, fmt.Errorf("%q is no time and no age", text)
 }
 
 // parseAge reads a number and a unit and counts back from now.
@@ -197,3 +204,13 @@ func (r *Repository) Forget(ctx context.Context, ids []ID, reason string) error 
 		return &ledger.Forget{Snapshots: ids, Reason: reason}, nil
 	})
 }
+
+// Marks of snapshots.
+const (
+	Partial    = ledger.Partial
+	Incomplete = ledger.Incomplete
+	Anomalous  = ledger.Anomalous
+)
+
+// Latest is the newest snapshot, as a Point.
+var Latest = Point{text: "latest", latest: true}

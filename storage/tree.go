@@ -199,6 +199,29 @@ func (f *Folder) All(ctx context.Context) iter.Seq2[Message, error] {
 	}
 }
 
+// Message finds the message with a UID.
+func (f *Folder) Message(ctx context.Context, uid uint32) (m Message, found bool, err error) {
+	pages, err := f.MailList.pages(f.load(ctx))
+	if err != nil {
+		return m, false, err
+	}
+	for _, p := range pages {
+		if uid < p.First || uid > p.Last {
+			continue
+		}
+		list, err := f.messages(ctx, p)
+		if err != nil {
+			return m, false, err
+		}
+		for _, m := range list {
+			if m.UID == uid {
+				return m, true, nil
+			}
+		}
+	}
+	return m, false, nil
+}
+
 // Flagged is a message's flags.
 type Flagged struct {
 	UID   uint32

@@ -221,3 +221,30 @@ func (s *Set) Directories(ids []ulid.ULID) ([]Pack, error) {
 	}
 	return packs, nil
 }
+
+// Segments tells of every segment of the packs that live accepts: its class,
+// how many blobs it has, and its octets opened and sealed.
+func (s *Set) Segments(live func(ulid.ULID) bool, each func(c pack.Class, blobs, raw, box int64)) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	seen := map[ulid.ULID]bool{}
+	for _, t := range s.tables {
+		blobs := make([]int64, len(t.segments))
+		for r, err := range t.all() {
+			if err != nil {
+				break // the next lookup finds out and mends it
+			}
+			blobs[r.segment]++
+		}
+		wanted := make([]bool, len(t.packs))
+		for i, p := range t.packs {
+			wanted[i] = !seen[p.ID] && live(p.ID)
+			seen[p.ID] = true
+		}
+		for i, seg := range t.segments {
+			if wanted[seg.pack] {
+				each(seg.class, blobs[i], int64(seg.raw), int64(seg.box))
+			}
+		}
+	}
+}
