@@ -27,13 +27,16 @@ const (
 	versitygwVersion = "v1.8.0"
 )
 
-// The bucket, and who may use it: the owner does everything, the reader gets
-// and lists.
+const s3Region = "us-east-1"
+
+// The buckets. They are two because versitygw, in one with versions, answers
+// a DELETE with 500 where the name is the beginning of others' names.
 const (
-	s3Bucket = "testbed"
-	s3Region = "us-east-1"
+	s3Bucket    = "testbed"
+	s3Versioned = "testbed-versions"
 )
 
+// Who may use them: the owner does everything, the reader gets and lists.
 var (
 	s3Owner  = s3Account{"testbed", "testbed-owner-secret"}
 	s3Reader = s3Account{"testbed-reader", "testbed-reader-secret"}
@@ -106,7 +109,7 @@ func startVersitygw(ctx context.Context, b *bed) error {
 		var port int
 		port, err = runVersitygw(ctx, b, dir, sidecar)
 		if err == nil {
-			return openBucket(ctx, b, "http://"+loopback(port))
+			return openBuckets(ctx, b, "http://"+loopback(port))
 		}
 		if ctx.Err() != nil {
 			return err
@@ -150,36 +153,48 @@ func runVersitygw(ctx context.Context, b *bed, dir string, sidecar bool) (port i
 	})
 }
 
-// openBucket makes the bucket and says where it is.
-func openBucket(ctx context.Context, b *bed, endpoint string) error {
+// openBuckets makes the buckets and says where they are.
+func openBuckets(ctx context.Context, b *bed, endpoint string) error {
+	for variable, name := range map[string]string{"TESTBED_S3": s3Bucket, "TESTBED_S3_VERSIONS": s3Versioned} {
+		if err := openBucket(ctx, endpoint, name); err != nil {
+			return err
+		}
+		b.set(variable, "s3://"+name+"/?endpoint="+endpoint+"&region="+s3Region)
+	}
+	b.set("TESTBED_S3_READONLY_ACCESS_KEY", s3Reader.access)
+	b.set("TESTBED_S3_READONLY_SECRET", s3Reader.secret)
+	b.set("AWS_ACCESS_KEY_ID", s3Owner.access)
+	b.set("AWS_SECRET_ACCESS_KEY", s3Owner.secret)
+	b.set("AWS_SESSION_TOKEN", "")
+	return nil
+}
+
+func openBucket(ctx context.Context, endpoint, name string) error {
 	policy, err := json.Marshal(map[string]any{
 		"Version": "2012-10-17",
 		"Statement": []any{map[string]any{
 			"Effect":    "Allow",
 			"Principal": map[string]any{"AWS": []string{s3Reader.access}},
 			"Action":    []string{"s3:Get*", "s3:List*"},
-			"Resource":  []string{"arn:aws:s3:::" + s3Bucket, "arn:aws:s3:::" + s3Bucket + "/*"},
+			"Resource":  []string{"arn:aws:s3:::" + name, "arn:aws:s3:::" + name + "/*"},
 		}},
 	})
 	if err != nil {
 		return err
 	}
-	bucket := endpoint + "/" + s3Bucket
-	for _, put := range []struct{ what, url, body string }{
-		{"making the bucket", bucket, ""},
-		{"turning on versions", bucket + "?versioning=", `<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Status>Enabled</Status></VersioningConfiguration>`},
-		{"letting the reader in", bucket + "?policy=", string(policy)},
-	} {
-		if _, err := s3Request(ctx, s3Owner, http.MethodPut, put.url, put.body); err != nil {
-			return fmt.Errorf("%s: %w", put.what, err)
+	puts := []struct{ what, query, body string }{
+		{"making", "", ""},
+		{"letting the reader into", "?policy=", string(policy)},
+	}
+	if name == s3Versioned {
+		puts = append(puts, struct{ what, query, body string }{"turning on versions in", "?versioning=",
+			`<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Status>Enabled</Status></VersioningConfiguration>`})
+	}
+	for _, put := range puts {
+		if _, err := s3Request(ctx, s3Owner, http.MethodPut, endpoint+"/"+name+put.query, put.body); err != nil {
+			return fmt.Errorf("%s bucket %s: %w", put.what, name, err)
 		}
 	}
-	b.set("TESTBED_S3", "s3://"+s3Bucket+"/?endpoint="+endpoint+"&region="+s3Region)
-	b.set("TESTBED_S3_READONLY_ACCESS_KEY", s3Reader.access)
-	b.set("TESTBED_S3_READONLY_SECRET", s3Reader.secret)
-	b.set("AWS_ACCESS_KEY_ID", s3Owner.access)
-	b.set("AWS_SECRET_ACCESS_KEY", s3Owner.secret)
-	b.set("AWS_SESSION_TOKEN", "")
 	return nil
 }
 

@@ -10,9 +10,24 @@ import (
 	"restante/cmd/testbed/servers"
 )
 
-func TestTheBucket(t *testing.T) {
+func TestTheBuckets(t *testing.T) {
 	t.Parallel()
-	place, err := url.Parse(servers.S3(t))
+	for name, c := range map[string]struct {
+		place    func(testing.TB) string
+		versions int // after two PUTs
+	}{
+		"plain":    {servers.S3, 1},
+		"versions": {servers.S3Versions, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testBucket(t, c.place(t), c.versions)
+		})
+	}
+}
+
+func testBucket(t *testing.T, at string, versions int) {
+	place, err := url.Parse(at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +53,7 @@ func TestTheBucket(t *testing.T) {
 	if got := do(reader, http.MethodGet, bucket, ""); !strings.Contains(got, strings.Trim(place.Path, "/")) {
 		t.Errorf("the reader lists %s", got)
 	}
-	if got := do(owner, http.MethodGet, bucket+"?versions=", ""); strings.Count(got, "<Key>"+place.Path[1:]+"object</Key>") != 2 {
+	if got := do(owner, http.MethodGet, bucket+"?versions=", ""); strings.Count(got, "<Key>"+place.Path[1:]+"object</Key>") != versions {
 		t.Errorf("after two PUTs the versions are %s", got)
 	}
 	for name, refused := range map[string]struct {

@@ -88,20 +88,25 @@ func BadCertificates(t testing.TB) map[string]string {
 	}
 }
 
-// S3 is the URL of an empty place in a bucket with versions, for the
-// credentials in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY).
-func S3(t testing.TB) string {
+// S3 is the URL of an empty place in a bucket, for the credentials in the
+// environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY).
+func S3(t testing.TB) string { t.Helper(); return emptyPlace(t, "TESTBED_S3") }
+
+// S3Versions is like [S3], in a bucket that keeps versions.
+func S3Versions(t testing.TB) string { t.Helper(); return emptyPlace(t, "TESTBED_S3_VERSIONS") }
+
+func emptyPlace(t testing.TB, variable string) string {
 	t.Helper()
-	u, err := url.Parse(lookup(t, "TESTBED_S3"))
+	u, err := url.Parse(lookup(t, variable))
 	if err != nil {
-		t.Fatalf("TESTBED_S3: %v", err)
+		t.Fatalf("%s: %v", variable, err)
 	}
 	u.Path = "/" + strings.ToLower(rand.Text()) + "/"
 	return u.String()
 }
 
-// S3ReadOnly returns credentials that may get and list in the bucket of [S3]
-// and are refused (403 AccessDenied) everything else.
+// S3ReadOnly returns credentials that may get and list in the buckets and are
+// refused everything else (403 AccessDenied).
 func S3ReadOnly(t testing.TB) (accessKey, secret string) {
 	t.Helper()
 	return lookup(t, "TESTBED_S3_READONLY_ACCESS_KEY"), lookup(t, "TESTBED_S3_READONLY_SECRET")
