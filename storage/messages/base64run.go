@@ -42,7 +42,7 @@ func (r *run) add(at int64, text []byte, first bool, end int) span {
 		r.span = span{from: at, to: at + int64(n), decode: true, line: n}
 		r.end = end
 		r.open = whole && end > 0
-		r.long = whole
+		r.long = whole && end == 0
 	}
 	return done
 }
