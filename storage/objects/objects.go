@@ -56,7 +56,9 @@ type Store interface {
 
 	// Put stores data under name, in place of what was there. After nil the
 	// object is durable and every later Get and List sees it. After an error
-	// that wraps neither ErrRefused nor ErrFull nobody knows.
+	// that wraps neither ErrRefused nor ErrFull nobody knows. Over a network
+	// a first try can be lost, repeated, and arrive after all, when something
+	// newer is there: names whose octets never change are safe from that.
 	Put(ctx context.Context, name string, data []byte) error
 
 	// PutIfAbsent is Put where nothing is there yet. Of any number of calls

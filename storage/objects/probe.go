@@ -46,11 +46,11 @@ type ProbeCheck struct {
 type ProbeResult string
 
 const (
-	Kept   ProbeResult = "kept"
-	Broken ProbeResult = "broken"
-	// Unknown: the store could not be asked. Detail says why. It is no
+	PromiseKept   ProbeResult = "kept"
+	PromiseBroken ProbeResult = "broken"
+	// PromiseUnknown: the store could not be asked. Detail says why. It is no
 	// failure where the credentials may not delete, on purpose.
-	Unknown ProbeResult = "unknown"
+	PromiseUnknown ProbeResult = "unknown"
 )
 
 // String is a line for each check, for people.
@@ -89,16 +89,16 @@ func Probe(ctx context.Context, store Store, options ProbeOptions) (ProbeReport,
 	var broken, failed error
 	for _, c := range probeChecks {
 		err := c.run(p, ctx)
-		check := ProbeCheck{Name: c.name, Promise: c.promise, Result: Kept}
+		check := ProbeCheck{Name: c.name, Promise: c.promise, Result: PromiseKept}
 		var b *brokenPromise
 		switch {
 		case errors.As(err, &b):
-			check.Result, check.Detail = Broken, b.seen
+			check.Result, check.Detail = PromiseBroken, b.seen
 			if broken == nil {
 				broken = fmt.Errorf("%w: %s: %s", ErrBroken, c.name, b.seen)
 			}
 		case err != nil:
-			check.Result, check.Detail = Unknown, err.Error()
+			check.Result, check.Detail = PromiseUnknown, err.Error()
 			if !errors.Is(err, errMayNotDelete) {
 				failed = fmt.Errorf("check %q of the store: %w", c.name, err)
 			}

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"unicode"
@@ -18,6 +19,7 @@ type meaning struct {
 	err     error
 	again   bool // it is worth another try
 	expired bool // with newer credentials
+	lost    bool // it may have been carried out, or may be yet
 }
 
 // translate finds the meaning of an error of minio-go.
@@ -35,7 +37,8 @@ func (s *Store) translate(err error) meaning {
 	}
 	var answer minio.ErrorResponse
 	if !errors.As(err, &answer) {
-		return meaning{err: err, again: true} // no answer, or one that cannot be read
+		var dial *net.OpError // only a connection that never was lost nothing
+		return meaning{err: err, again: true, lost: !errors.As(err, &dial) || dial.Op != "dial"}
 	}
 	return s.translateAnswer(answer)
 }
@@ -72,6 +75,7 @@ func (s *Store) translateAnswer(answer minio.ErrorResponse) meaning {
 		return meaning{err: fmt.Errorf("%w: %s (%s)", objects.ErrRefused, reason, describe(answer))}
 	}
 	again := meaning{err: errors.New(describe(answer)), again: true}
+	lost := meaning{err: again.err, again: true, lost: true}
 
 	// The code first, for it says more than the status.
 	switch code {
@@ -132,12 +136,14 @@ func (s *Store) translateAnswer(answer minio.ErrorResponse) meaning {
 		return again
 	case status == http.StatusNotImplemented:
 		return refuse("the store cannot do this")
-	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests, status == 499:
+	case status == http.StatusTooEarly, status == http.StatusTooManyRequests:
 		return again
+	case status == http.StatusRequestTimeout, status == 499:
+		return lost
 	case status >= 400 && status < 500:
 		return refuse("the store did not like the request")
 	}
-	return again
+	return lost
 }
 
 // absent is for 404, which many a server says that is no object store at all.

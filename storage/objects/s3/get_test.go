@@ -136,3 +136,18 @@ func TestSilentServer(t *testing.T) {
 		t.Errorf("%d requests; want 10", s.Requests())
 	}
 }
+
+func FuzzContentRange(f *testing.F) {
+	f.Add("bytes 10-19/100")
+	f.Add("bytes */100")
+	f.Add("bytes 0-0/*")
+	f.Fuzz(func(t *testing.T, header string) {
+		first, last, total, ok := parseContentRange(header)
+		if ok && (first < 0 || last < first || total < 0) {
+			t.Errorf("%q is %d to %d of %d", header, first, last, total)
+		}
+		if want, err := checkRange(header, 10, 20, 20); err == nil && want != 20 {
+			t.Errorf("%q gives %d octets of 20", header, want)
+		}
+	})
+}

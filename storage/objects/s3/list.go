@@ -31,7 +31,7 @@ func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[object
 			err := s.do(ctx, "list", prefix, func(ctx context.Context) error {
 				return s.list(ctx, prefix, &seen, func(info objects.Info) bool { return yield(info, nil) })
 			})
-			if err == nil || errors.Is(err, errStopped) {
+			if err == nil { // the end, or nobody wants more
 				return
 			}
 			// Tries are counted anew where there was progress.
@@ -43,14 +43,12 @@ func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[object
 	}
 }
 
-// errStopped says that whoever lists has seen enough.
-var errStopped = &meaningError{errors.New("stopped")}
-
 // pageTime is how long a list may go on without showing a key: a store that
 // sends one empty page after the other would keep us for ever.
 const pageTime = 5 * time.Minute
 
-// list shows what comes after *seen, and moves it along.
+// list shows what comes after *seen, and moves it along, until show says that
+// it is enough.
 func (s *Store) list(ctx context.Context, prefix string, seen *string, show func(objects.Info) bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -78,7 +76,7 @@ func (s *Store) list(ctx context.Context, prefix string, seen *string, show func
 		name, ok := s.name(object.Key)
 		if ok && name > *seen {
 			if !show(objects.Info{Name: name, Size: object.Size, Modified: object.LastModified}) {
-				return errStopped
+				return nil
 			}
 			*seen = name
 		}

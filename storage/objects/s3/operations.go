@@ -44,7 +44,7 @@ func (s *Store) put(ctx context.Context, what, name string, data []byte, options
 	sha, md := sha256.Sum256(data), md5.Sum(data)
 	options.DisableMultipart = true
 	options.DisableContentSha256 = true // minio-go's own way, which is to sign chunk by chunk
-	return s.do(ctx, what, name, func(ctx context.Context) error {
+	return s.write(ctx, what, name, func(ctx context.Context) error {
 		_, err := s.core.PutObject(ctx, s.address.bucket, s.key(name), bytes.NewReader(data), int64(len(data)),
 			base64.StdEncoding.EncodeToString(md[:]), hex.EncodeToString(sha[:]), options)
 		return err
@@ -59,7 +59,7 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	if err := objects.CheckName(name); err != nil {
 		return fmt.Errorf("delete: %w", err)
 	}
-	err := s.do(ctx, "delete", name, func(ctx context.Context) error {
+	err := s.write(ctx, "delete", name, func(ctx context.Context) error {
 		err := s.core.RemoveObject(ctx, s.address.bucket, s.key(name), minio.RemoveObjectOptions{})
 		var answer minio.ErrorResponse
 		if errors.As(err, &answer) && (answer.StatusCode == http.StatusOK || answer.StatusCode == http.StatusAccepted) {

@@ -9,6 +9,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"restante/storage/objects"
 )
 
 // patience says how long to wait for what.
@@ -34,20 +36,19 @@ var defaultPatience = patience{
 
 // do tries until the store gives a clear answer, and translates it. What the
 // last try said is in the error.
-//
-// A try that had no answer may have been carried out, or may be later on.
-// Trying again is right all the same: the octets are the same, and
-// PutIfAbsent promises no more.
 func (s *Store) do(ctx context.Context, what, name string, try func(context.Context) error) error {
 	wrap := func(err error) error { return fmt.Errorf("%s: %w", strings.TrimSpace(what+" "+name), err) }
 	began := time.Now()
 	last := errors.New("not tried yet")
 	for n := 0; ; n++ {
-		pause := max(s.backOff(n), s.wire.pause())
-		if time.Since(began)+pause > s.patience.total {
-			return wrap(fmt.Errorf("the store wants to be left alone for %s more: %w", pause.Round(time.Second), last))
+		asked, pause := s.wire.pause(), s.backOff(n)
+		switch {
+		case time.Since(began)+asked > s.patience.total:
+			return wrap(fmt.Errorf("the store wants to be left alone for %s more: %w", asked.Round(time.Second), last))
+		case time.Since(began)+pause > s.patience.total:
+			return wrap(fmt.Errorf("gave up after %s: %w", time.Since(began).Round(time.Second), last))
 		}
-		if err := wait(ctx, pause); err != nil {
+		if err := wait(ctx, max(asked, pause)); err != nil {
 			return wrap(fmt.Errorf("%w (%w)", err, last))
 		}
 		err := try(ctx)
@@ -69,6 +70,28 @@ func (s *Store) do(ctx context.Context, what, name string, try func(context.Cont
 			s.credentials.Expire()
 		}
 	}
+}
+
+// write is do for what changes the store.
+//
+// A try that had no answer may have been carried out, or may be later on.
+// Trying again is right all the same: the octets are the same, and
+// PutIfAbsent promises no more. But from then on no answer proves any more
+// that nothing was done, which is what ErrRefused and ErrFull say.
+func (s *Store) write(ctx context.Context, what, name string, try func(context.Context) error) error {
+	lost := false
+	return s.do(ctx, what, name, func(ctx context.Context) error {
+		err := try(ctx)
+		if err == nil {
+			return nil
+		}
+		m := s.translate(err)
+		if lost && (errors.Is(m.err, objects.ErrRefused) || errors.Is(m.err, objects.ErrFull)) {
+			return means("an earlier try had no answer, so it may be done or not; now %v", m.err)
+		}
+		lost = lost || m.lost
+		return err
+	})
 }
 
 // tries returns how often to try in view of an error.

@@ -140,6 +140,50 @@ func TestLostReply(t *testing.T) {
 	})
 }
 
+// TestLostReplyThenRefusal: ErrRefused and ErrFull say that nothing was done,
+// and after a lost reply nobody knows.
+func TestLostReplyThenRefusal(t *testing.T) {
+	for name, last := range map[string]func() *http.Response{
+		"refused": func() *http.Response { return fault(403, "AccessDenied") },
+		"full":    func() *http.Response { return fault(507, "InsufficientStorage") },
+	} {
+		for first, c := range map[string]struct {
+			answer func() *http.Response
+			err    error
+			lost   bool
+		}{
+			"no answer":     {nil, io.ErrUnexpectedEOF, true},
+			"500":           {func() *http.Response { return fault(500, "InternalError") }, nil, true},
+			"502":           {func() *http.Response { return reply(502, "") }, nil, true},
+			"too many":      {func() *http.Response { return fault(429, "TooManyRequests") }, nil, false},
+			"damaged":       {func() *http.Response { return fault(400, "BadDigest") }, nil, false},
+			"no connection": {nil, &net.OpError{Op: "dial", Err: errors.New("connection refused")}, false},
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				for what, do := range map[string]func(context.Context, *Store) error{"PutIfAbsent": putIfAbsent, "Delete": remove, "Put": putLarge} {
+					n := 0
+					s := openFake(t, func(*http.Request) (*http.Response, error) {
+						if n++; n == 1 && c.err != nil {
+							return nil, c.err
+						} else if n == 1 {
+							return c.answer(), nil
+						}
+						return last(), nil
+					})
+					want := map[string]error{"refused": objects.ErrRefused, "full": objects.ErrFull}[name]
+					if c.lost {
+						want = nil
+					}
+					wantSentinel(t, what+" with "+first+", then "+name, do(t.Context(), s), want)
+					if n != 2 {
+						t.Errorf("%d requests; want 2", n)
+					}
+				}
+			})
+		}
+	}
+}
+
 // TestConflict: Amazon's 409 does not say that the object exists, only that
 // another write is under way, which may fail.
 func TestConflict(t *testing.T) {
