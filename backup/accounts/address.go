@@ -1,0 +1,106 @@
+// Package accounts says who Restante logs in as: [Parse] an account's address,
+// take a [Secret] from where the password is kept, and let [NewDialer] make
+// connections of the two.
+//
+//	imaps://alice@mail.example.org                   TLS, port 993
+//	imap://alice@example.org@mail.example.org:1143   STARTTLS, always
+//	imap+insecure://alice@localhost                  clear text, password included
+//	imaps://admin@mail.example.org?authzid=alice     alice's mailbox, admin's password
+//	maildir:/home/alice/Maildir                      mail on this computer
+//	mbox:/home/alice/mail
+//
+// No address holds a password, so addresses may be printed and stored.
+package accounts
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"restante/backup/accounts/imapconn"
+)
+
+// Scheme is how an account is reached.
+type Scheme string
+
+const (
+	IMAPS        Scheme = "imaps"
+	IMAP         Scheme = "imap"
+	IMAPInsecure Scheme = "imap+insecure"
+	Maildir      Scheme = "maildir"
+	Mbox         Scheme = "mbox"
+)
+
+// schemes are all of them, with the port of those that have one.
+var schemes = map[Scheme]int{IMAPS: 993, IMAP: 143, IMAPInsecure: 143, Maildir: 0, Mbox: 0}
+
+// Local reports whether the mail is on this computer.
+func (s Scheme) Local() bool { return schemes[s] == 0 }
+
+// Address is where an account is and who opens it. Parse makes valid ones.
+type Address struct {
+	Scheme Scheme
+	Dir    string // of a local account
+
+	User    string
+	Host    string // lower case; an IPv6 address without brackets
+	Port    int
+	Auth    imapconn.Mechanism
+	Authzid string // whose mailbox it is, if not User's
+	CA      string // file with certificates of authorities, in PEM
+}
+
+// Name is what the account is called where nobody has given it a name:
+// user@host, the user being the one whose mailbox it is; for local accounts
+// the address.
+func (a Address) Name() string {
+	switch {
+	case a.Scheme.Local():
+		return a.String()
+	case a.Authzid != "":
+		return a.Authzid + "@" + a.Host
+	}
+	return a.User + "@" + a.Host
+}
+
+// HostPort is what to connect to.
+func (a Address) HostPort() string { return net.JoinHostPort(a.Host, strconv.Itoa(a.Port)) }
+
+// String is an address that Parse takes for this one.
+func (a Address) String() string {
+	if a.Scheme.Local() {
+		return string(a.Scheme) + ":" + a.Dir
+	}
+	host := a.HostPort()
+	if a.Port == schemes[a.Scheme] {
+		host = strings.TrimSuffix(host, ":"+strconv.Itoa(a.Port))
+	}
+	s := string(a.Scheme) + "://" + escape(a.User, "@") + "@" + escape(host, ":[]")
+	query := url.Values{}
+	for key, value := range map[string]string{"auth": strings.ToLower(string(a.Auth)), "authzid": a.Authzid, "ca": a.CA} {
+		if value != "" {
+			query.Set(key, value)
+		}
+	}
+	if len(query) > 0 {
+		s += "?" + query.Encode()
+	}
+	return s
+}
+
+// escape writes everything as %XX that is neither a letter or digit, nor one
+// of "-._~!$&'()*+,;=", nor in also.
+func escape(s, also string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("-._~!$&'()*+,;="+also, c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,205 @@
+package accounts
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"restante/backup/accounts/imapconn"
+)
+
+// hinted is an error with advice for the person who sees it.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+// Hint returns a sentence that says what to do.
+func (h hinted) Hint() string { return h.hint }
+
+func hint(advice, format string, args ...any) error {
+	return hinted{fmt.Errorf(format, args...), advice}
+}
+
+// Parse reads an account's address; the package comment shows what they look
+// like. Errors never repeat what could be a password.
+//
+// In a user name, "%" and what follows it, "/", "?" and ":" are written as
+// %XX. "@" may stand as it is: the last one ends the user name. Parameters:
+//
+//	ca=FILE       trust the authorities in FILE as well as the system's
+//	auth=HOW      plain, login, oauthbearer or xoauth2; else the best for a password
+//	authzid=USER  open USER's mailbox, with the user name's own password
+func Parse(address string) (Address, error) {
+	scheme, rest, ok := strings.Cut(address, ":")
+	a := Address{Scheme: Scheme(strings.ToLower(scheme))}
+	port, known := schemes[a.Scheme]
+	if !ok || !known {
+		return a, unknownScheme(a.Scheme, ok)
+	}
+	if strings.ContainsFunc(address, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return a, errors.New("the account's address has control characters in it")
+	}
+	if a.Scheme.Local() {
+		if rest == "" {
+			return a, hint(fmt.Sprintf("write %s:DIRECTORY", a.Scheme), "the account's address names no directory")
+		}
+		a.Dir = filepath.Clean(rest)
+		return a, nil
+	}
+	a.Port = port
+	rest, ok = strings.CutPrefix(rest, "//")
+	if !ok {
+		return a, hint(fmt.Sprintf("write %s://USER@HOST", a.Scheme), "the account's address has no // after %s:", a.Scheme)
+	}
+	rest, query, _ := strings.Cut(rest, "?")
+	rest = strings.TrimSuffix(rest, "/")
+	if err := a.parseUser(rest); err != nil {
+		return Address{}, err
+	}
+	if err := a.parseQuery(query); err != nil {
+		return Address{}, err
+	}
+	return a, nil
+}
+
+func unknownScheme(s Scheme, colon bool) error {
+	names := []string{string(IMAPS), string(IMAP), string(IMAPInsecure), string(Maildir), string(Mbox)}
+	if !colon || strings.Contains(string(s), "@") { // it may be anything, a password among it
+		return hint("for example imaps://USER@HOST", "the account's address does not begin with one of %s and a colon", strings.Join(names, ", "))
+	}
+	return hint("did you mean "+nearest(string(s), names)+":?", "%q is no kind of account (they are %s)", s, strings.Join(names, ", "))
+}
+
+// parseUser reads USER@HOST:PORT.
+func (a *Address) parseUser(s string) error {
+	at := strings.LastIndexByte(s, '@')
+	if at < 0 {
+		return hint(fmt.Sprintf("write %s://USER@HOST", a.Scheme), "the account's address has no user name")
+	}
+	user, host := s[:at], s[at+1:]
+	if strings.Contains(user, ":") {
+		return hint("leave it out: it is asked for, or read from a file or command; a colon in a user name is written %3A",
+			"the account's address has a password in it")
+	}
+	if strings.Contains(user, "/") || strings.Contains(host, "/") {
+		return hint("a slash in a user name is written %2F, a question mark %3F", "the account's address has a path in it")
+	}
+	var err error
+	if a.User, err = url.PathUnescape(user); err != nil {
+		return hint("a percent sign in it is written %25", "the account's user name is not well written")
+	}
+	if a.User == "" {
+		return errors.New("the account's user name is empty")
+	}
+	return a.parseHost(host)
+}
+
+func (a *Address) parseHost(s string) error {
+	if strings.HasPrefix(s, "[") { // an IPv6 address, RFC 3986 section 3.2.2
+		ip, rest, ok := strings.Cut(s[1:], "]")
+		addr, err := netip.ParseAddr(strings.Replace(ip, "%25", "%", 1))
+		if !ok || err != nil || !addr.Is6() || rest != "" && rest[0] != ':' {
+			return fmt.Errorf("%q is no IPv6 address", s)
+		}
+		a.Host = addr.String()
+		return a.parsePort(strings.TrimPrefix(rest, ":"), rest != "")
+	}
+	host, port, hasPort := strings.Cut(s, ":")
+	if strings.Contains(port, ":") {
+		return hint("write it in brackets: [2001:db8::1]", "an IPv6 address without brackets")
+	}
+	if host == "" || strings.ContainsAny(host, " %#[]\\\"<>^`{|}") {
+		return fmt.Errorf("%q is no host", host)
+	}
+	if strings.ContainsFunc(host, func(r rune) bool { return r >= 0x80 }) {
+		return hint("it begins with xn-- in some place", "write the host in the ASCII form that the DNS has of it")
+	}
+	a.Host = strings.ToLower(host)
+	return a.parsePort(port, hasPort)
+}
+
+func (a *Address) parsePort(s string, has bool) error {
+	if !has {
+		return nil
+	}
+	port, err := strconv.ParseUint(s, 10, 16)
+	if err != nil || port == 0 {
+		return errors.New("the account's port is no number from 1 to 65535")
+	}
+	a.Port = int(port)
+	return nil
+}
+
+// mechanisms are the values of auth.
+var mechanisms = map[string]imapconn.Mechanism{
+	"plain": imapconn.Plain, "login": imapconn.Login, "oauthbearer": imapconn.OAuthBearer, "xoauth2": imapconn.XOAuth2,
+}
+
+func (a *Address) parseQuery(query string) error {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return errors.New("what follows the ? in the account's address is not well written")
+	}
+	known := []string{"auth", "authzid", "ca"}
+	for key, all := range values {
+		if !slices.Contains(known, key) {
+			if key == "password" || key == "pass" {
+				return hint("leave it out: it is asked for, or read from a file or command", "the account's address has a password in it")
+			}
+			return hint("did you mean "+nearest(key, known)+"=?", "an account's address has no %q (but %s)", key, strings.Join(known, ", "))
+		}
+		if len(all) != 1 || all[0] == "" {
+			return fmt.Errorf("%s has to have one value", key)
+		}
+	}
+	a.Authzid, a.CA = values.Get("authzid"), values.Get("ca")
+	if auth := values.Get("auth"); auth != "" {
+		m, ok := mechanisms[strings.ToLower(auth)]
+		if !ok {
+			names := []string{"login", "oauthbearer", "plain", "xoauth2"}
+			return hint("did you mean "+nearest(auth, names)+"?", "auth=%s is no way to log in (they are %s)", auth, strings.Join(names, ", "))
+		}
+		a.Auth = m
+	}
+	if a.CA != "" && a.Scheme == IMAPInsecure {
+		return fmt.Errorf("ca means nothing to %s, which has no certificates", a.Scheme)
+	}
+	if a.Authzid != "" && (a.Auth == imapconn.Login || a.Auth == imapconn.XOAuth2) {
+		return fmt.Errorf("authzid cannot be sent with auth=%s", strings.ToLower(string(a.Auth)))
+	}
+	return nil
+}
+
+// nearest returns the word that takes the fewest changes to become s.
+func nearest(s string, words []string) string {
+	return slices.MinFunc(words, func(a, b string) int { return distance(s, a) - distance(s, b) })
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
