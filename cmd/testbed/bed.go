@@ -46,7 +46,7 @@ type bed struct {
 	keep   bool   // leave it behind
 	keeper *keeper
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards what follows while the services start
 	daemons []*daemon
 	closers []func()
 	env     map[string]string
@@ -193,7 +193,7 @@ func (b *bed) close() {
 func newDir() (string, error) {
 	base := os.TempDir()
 	// A socket's path has at most 103 octets on macOS and 107 on Linux.
-	if len(base) > 50 || os.Geteuid() == 0 && !open(base) {
+	if len(base) > 50 || os.Geteuid() == 0 && !reachable(base) {
 		base = "/tmp"
 	}
 	dir, err := os.MkdirTemp(base, "testbed-")
@@ -206,8 +206,8 @@ func newDir() (string, error) {
 	return dir, nil
 }
 
-// open reports whether every user can reach what is in the directory.
-func open(dir string) bool {
+// reachable reports whether every user can reach what is in the directory.
+func reachable(dir string) bool {
 	for ; ; dir = filepath.Dir(dir) {
 		info, err := os.Stat(dir)
 		if err != nil || info.Mode().Perm()&0o001 == 0 {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -22,6 +23,7 @@ type daemon struct {
 	log     string        // file with what it wrote
 	keeper  *keeper       // knows of it while it runs
 	stopped chan struct{} // closed when the process has ended
+	once    sync.Once     // its pid may be another's after the first stop
 }
 
 // spawn starts a server's process, which writes to name.log. The bed stops it
@@ -75,9 +77,11 @@ func (d *daemon) await(ctx context.Context, answers func(context.Context) error)
 // stop ends the server and everything it started. It is killed outright, since
 // nobody needs what it would still write, and Dovecot takes a second to end.
 func (d *daemon) stop() {
-	sendSignal(d.pid, syscall.SIGKILL)
-	<-d.stopped
-	d.keeper.forget(d.pid)
+	d.once.Do(func() {
+		sendSignal(d.pid, syscall.SIGKILL)
+		<-d.stopped
+		d.keeper.forget(d.pid)
+	})
 }
 
 // logTail returns the end of the server's log.

@@ -2,7 +2,6 @@ package servers
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,14 +29,23 @@ var filled = struct {
 // have CRLF line ends come back from the server with CRLF.
 func Fill(t testing.TB, s Server, user, folder string, messages ...Message) {
 	t.Helper()
-	home := filepath.Join(s.mail, user)
-	dir, err := maildirPath(filepath.Join(home, "Maildir"), s, folder)
+	dir, err := maildirPath(filepath.Join(s.mail, user, "Maildir"), s, folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	giveAway, err := toOwnerOf(s.mail)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, sub := range []string{"tmp", "new", "cur"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+		path := filepath.Join(dir, sub)
+		if err := os.MkdirAll(path, 0o700); err != nil {
 			t.Fatal(err)
+		}
+		for ; path != s.mail; path = filepath.Dir(path) {
+			if err := giveAway(path); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	for _, m := range messages {
@@ -52,17 +60,27 @@ func Fill(t testing.TB, s Server, user, folder string, messages ...Message) {
 		slices.Sort(letters)
 		// The server numbers what it finds by the numbers in the names.
 		name := fmt.Sprintf("%d.M%dP%d.testbed,S=%d:2,%s", filled.since, filled.count.Add(1), os.Getpid(), len(m.Octets), strings.Join(letters, ""))
-		path := filepath.Join(dir, "cur", name)
-		if err := os.WriteFile(path, m.Octets, 0o600); err != nil {
+		if err := writeMessage(dir, name, m, giveAway); err != nil {
 			t.Fatal(err)
 		}
-		if !m.Date.IsZero() {
-			if err := os.Chtimes(path, m.Date, m.Date); err != nil {
-				t.Fatal(err)
-			}
+	}
+}
+
+// writeMessage writes a file in tmp and moves it to cur when it is complete.
+func writeMessage(dir, name string, m Message, giveAway func(string) error) error {
+	path := filepath.Join(dir, "tmp", name)
+	if err := os.WriteFile(path, m.Octets, 0o600); err != nil {
+		return err
+	}
+	if err := giveAway(path); err != nil {
+		return err
+	}
+	if !m.Date.IsZero() {
+		if err := os.Chtimes(path, m.Date, m.Date); err != nil {
+			return err
 		}
 	}
-	giveAway(t, s.mail, home)
+	return os.Rename(path, filepath.Join(dir, "cur", name))
 }
 
 // maildirPath is where the mail server keeps a folder: in directories within
@@ -93,30 +111,16 @@ func maildirPath(root string, s Server, folder string) (string, error) {
 // plain are the characters that the server writes as they are.
 const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ,-&+_"
 
-// giveAway makes the mail server's user own what root has written.
-func giveAway(t testing.TB, mail, home string) {
-	t.Helper()
+// toOwnerOf returns what makes files belong to the mail server, which owns dir;
+// that needs doing, and can be done, by root alone.
+func toOwnerOf(dir string) (func(path string) error, error) {
 	if os.Geteuid() != 0 {
-		return
+		return func(string) error { return nil }, nil
 	}
-	info, err := os.Stat(mail)
+	info, err := os.Stat(dir)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	uid, gid := owner(info)
-	err = filepath.WalkDir(home, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			if os.IsNotExist(err) { // the server renames and removes as it likes
-				return nil
-			}
-			return err
-		}
-		if err := os.Lchown(path, uid, gid); err != nil && !os.IsNotExist(err) {
-			return err
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	return func(path string) error { return os.Lchown(path, uid, gid) }, nil
 }
