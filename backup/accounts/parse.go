@@ -106,7 +106,7 @@ func (a *Address) parseHost(s string) error {
 	if strings.HasPrefix(s, "[") { // an IPv6 address, RFC 3986 section 3.2.2
 		ip, rest, ok := strings.Cut(s[1:], "]")
 		addr, err := netip.ParseAddr(strings.Replace(ip, "%25", "%", 1))
-		if !ok || err != nil || !addr.Is6() || rest != "" && rest[0] != ':' {
+		if !ok || err != nil || !addr.Is6() || escape(addr.Zone(), "") != addr.Zone() || rest != "" && rest[0] != ':' {
 			return fmt.Errorf("%q is no IPv6 address", s)
 		}
 		a.Host = addr.String()
