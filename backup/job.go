@@ -168,7 +168,7 @@ func (j *job) compare(ctx context.Context, m Mailbox, d *storage.Draft, parent *
 	rest := exists
 	for known, err := range parent.Flags(ctx) {
 		if err != nil {
-			return nil, &localError{err}
+			return nil, &LocalError{Err: err}
 		}
 		for len(rest) > 0 && rest[0] < known.UID {
 			fresh, rest = append(fresh, rest[0]), rest[1:]

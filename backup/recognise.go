@@ -32,7 +32,7 @@ func (j *job) recognise(ctx context.Context, m HeaderMailbox, d *storage.Draft, 
 	candidates := map[likeness][]storage.BlobID{}
 	for list, err := range from.PageWise(ctx, nil) {
 		if err != nil {
-			return nil, &localError{err}
+			return nil, &LocalError{Err: err}
 		}
 		for i := range list {
 			k := likeness{list[i].Size, list[i].InternalDate.Unix()}
@@ -62,7 +62,7 @@ func (j *job) recognise(ctx context.Context, m HeaderMailbox, d *storage.Draft, 
 			}
 			msg, err := summarize(&Fetched{UID: h.UID, Flags: f, InternalDate: h.InternalDate, Body: bytes.NewReader(h.Octets), Size: int64(len(h.Octets))})
 			if err != nil {
-				return &localError{err}
+				return &LocalError{Err: err}
 			}
 			msg.Size, msg.Recipe = h.Size, recipe
 			found = append(found, msg)
@@ -84,7 +84,7 @@ func (j *job) recognise(ctx context.Context, m HeaderMailbox, d *storage.Draft, 
 		return fresh, err
 	}
 	if err := d.Add(found); err != nil {
-		return nil, &localError{err}
+		return nil, &LocalError{Err: err}
 	}
 	known := make([]uint32, len(found))
 	for i := range found {
@@ -107,7 +107,7 @@ func (j *job) match(ctx context.Context, h *Header, candidates []storage.BlobID)
 		w := &comparer{want: h.Octets}
 		err := j.run.repo.WriteMessage(ctx, w, j.run.o.Vault, c)
 		if err != nil && !errors.Is(err, errCompared) {
-			return recipe, false, &localError{err}
+			return recipe, false, &LocalError{Err: err}
 		}
 		if len(w.want) > 0 || w.differs {
 			continue
@@ -156,7 +156,7 @@ func (j *job) sample(ctx context.Context, m Mailbox, found []storage.Message) (r
 			want := recipes[f.UID]
 			same, err := j.same(ctx, io.NewSectionReader(f.Body, 0, f.Size), want.Recipe)
 			if err != nil {
-				return &localError{err}
+				return &LocalError{Err: err}
 			}
 			if f.Size != want.Size || !same {
 				j.run.o.Log.Warn("a message that was recognised by its header is another one; all are read", "folder", j.name, "uid", f.UID)

@@ -48,6 +48,13 @@ var (
 	ErrEnumeration = errors.New("the server contradicts itself about which messages there are")
 )
 
+// A LocalError is not the source's fault: a full disk, the repository. It ends
+// the run.
+type LocalError struct{ Err error }
+
+func (e *LocalError) Error() string { return e.Err.Error() }
+func (e *LocalError) Unwrap() error { return e.Err }
+
 // Listed is a folder as a Source lists it.
 type Listed struct {
 	Levels     []string // of its name, UTF-8

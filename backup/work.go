@@ -211,13 +211,9 @@ func (r *run) done(ctx context.Context, j *job, chunk []uint32, err error) (quit
 // local says that an error is not the source's: there is no use in asking the
 // source again.
 func local(err error) bool {
-	_, ok := errors.AsType[*localError](err)
+	_, ok := errors.AsType[*LocalError](err)
 	return ok
 }
-
-type localError struct{ error }
-
-func (e *localError) Unwrap() error { return e.error }
 
 // leaveAsItWas gives a folder up for this run: the snapshot has it as the
 // parent had it, with what was read of it.
@@ -241,7 +237,7 @@ func (r *run) leaveAsItWas(ctx context.Context, j *job, chunk []uint32) error {
 	}
 	saved, err := j.draft.Save(ctx)
 	if err != nil {
-		return &localError{err}
+		return &LocalError{Err: err}
 	}
 	j.saved = saved
 	r.o.Progress.FoldersDone.Add(1)
@@ -318,7 +314,7 @@ func (j *job) fetch(ctx context.Context, m Mailbox, uids []uint32) ([]uint32, er
 	err := m.Fetch(ctx, uids, func(f *Fetched) error {
 		saved, err := r.w.SaveMessage(f.Body, f.Size)
 		if err != nil {
-			return &localError{fmt.Errorf("folder %q, UID %d: %w", j.name, f.UID, err)}
+			return &LocalError{Err: fmt.Errorf("folder %q, UID %d: %w", j.name, f.UID, err)}
 		}
 		if saved.Whole {
 			whole++
@@ -326,7 +322,7 @@ func (j *job) fetch(ctx context.Context, m Mailbox, uids []uint32) ([]uint32, er
 		}
 		msg, err := summarize(f)
 		if err != nil {
-			return &localError{fmt.Errorf("folder %q, UID %d: %w", j.name, f.UID, err)}
+			return &LocalError{Err: fmt.Errorf("folder %q, UID %d: %w", j.name, f.UID, err)}
 		}
 		msg.Recipe = saved.Recipe
 		list = append(list, msg)
@@ -341,7 +337,7 @@ func (j *job) fetch(ctx context.Context, m Mailbox, uids []uint32) ([]uint32, er
 	}
 	slices.SortFunc(list, func(a, b storage.Message) int { return int(int64(a.UID) - int64(b.UID)) })
 	if err := j.draft.Add(list); err != nil {
-		return nil, &localError{err}
+		return nil, &LocalError{Err: err}
 	}
 	got := make([]uint32, len(list))
 	for i := range list {
