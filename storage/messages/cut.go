@@ -9,7 +9,7 @@ import (
 
 const (
 	// Parts are cut in pieces of at most pieceSize octets, the largest number
-	// within 4 MiB that is whole lines of base64 at 60, 64, 72, 76 and 192
+	// up to 4 MiB that is whole lines of base64 at 60, 64, 72, 76 and 192
 	// characters. So an attachment is cut alike however it was encoded, or
 	// not at all.
 	pieceSize = 102 * 41_040

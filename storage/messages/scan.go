@@ -5,8 +5,8 @@ import "io"
 const (
 	// Bodies of fewer octets stay in the recipe: a part costs ids in recipe,
 	// pack and index, which do not compress. Four corpora of 356 MB take
-	// 65.73 MB with 128 here, 65.67 with 192 or 256, 65.80 with 512, 66.34
-	// with 1024 (zstd in 4 MiB groups by kind, ids counted).
+	// 65.62 MB with 128 here, 65.57 with 256, 65.70 with 512, 66.33 with 1024
+	// (zstd in groups of 4 MiB by kind, ids counted).
 	minPart = 256
 	// Beyond so many parts, and so deep, the rest of a message is not looked
 	// into. It bounds memory and time for messages made to hurt.
