@@ -24,9 +24,8 @@ var filled = struct {
 
 // Fill adds messages to a folder by writing their files where the mail server
 // keeps them: much faster than [Load]. The folder is made if it is not there.
-// Its name may hold letters, digits, spaces, and ',', '-', '&', '+', '_'
-// between the delimiters; flags are the five system flags; octets that do not
-// have CRLF line ends come back from the server with CRLF.
+// Its name, as on the wire, may hold letters, digits, spaces, and ',', '-',
+// '&', '+', '_' between the delimiters; flags are the five system flags.
 func Fill(t testing.TB, s Server, user, folder string, messages ...Message) {
 	t.Helper()
 	dir, err := maildirPath(filepath.Join(s.mail, user, "Maildir"), s, folder)

@@ -37,6 +37,9 @@ type Server struct {
 // IMAP is the mail server with folder names like "a/b". A folder called Sent,
 // Drafts, Junk, Trash, Archive, Gesendet, Entwürfe or Gelöschte Objekte has
 // its special use from its name; there is no CREATE-SPECIAL-USE.
+//
+// The server is Dovecot, which does not keep every octet: a bare LF comes back
+// as CRLF and a NUL as 0x80, and it refuses to APPEND an empty message.
 func IMAP(t testing.TB) Server {
 	t.Helper()
 	return Server{
