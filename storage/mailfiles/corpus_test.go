@@ -1,8 +1,13 @@
 package mailfiles
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -172,4 +177,175 @@ func TestEnronHas54737Messages(t *testing.T) {
 		t.Errorf("%d messages, want 54,737; %d lines look quoted, want 603 (grep)", messages, quoted)
 	}
 	t.Logf("%d messages are not exact, because lines of them look quoted", inexact)
+}
+
+// corpusMessages goes through everything in the corpus that can be exported:
+// every file as it is, mail or not, and every message of the mbox files. Of
+// the four large sets it takes one in ten.
+func corpusMessages(t *testing.T, do func(name string, octets []byte)) {
+	root := corpus(t, "")
+	n := 0
+	for _, name := range files(t, root) {
+		set, _, _ := strings.Cut(strings.TrimPrefix(name, root+"/"), "/")
+		large := slices.Contains([]string{"enron", "usrp-users", "spamassassin", "crosspost"}, set)
+		if n++; large && set != "enron" && n%10 != 0 {
+			continue
+		}
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if set != "enron" {
+			do(name, data)
+		}
+		b := ReadMbox(bytes.NewReader(data), int64(len(data)), MboxOptions{})
+		for m, err := range b.Messages(t.Context()) {
+			if err != nil {
+				break // no mbox
+			}
+			if large && m.Index%10 != 0 {
+				continue
+			}
+			p, err := io.ReadAll(b.Open(m))
+			if err != nil {
+				t.Fatal(err)
+			}
+			do(fmt.Sprintf("%s[%d]", name, m.Index), p)
+		}
+	}
+}
+
+func TestTheCorpusSurvivesAnMbox(t *testing.T) {
+	t.Parallel()
+	type sent struct {
+		name string
+		sum  [32]byte
+	}
+	var all []sent
+	var file bytes.Buffer
+	w := NewMboxWriter(&file, t.TempDir())
+	compare := func() {
+		b := ReadMbox(bytes.NewReader(file.Bytes()), int64(file.Len()), MboxOptions{})
+		got := readMbox(t, b)
+		if len(got) != len(all) {
+			t.Fatalf("%d messages became %d", len(all), len(got))
+		}
+		for i, m := range got {
+			if sum := sha256.Sum256([]byte(open(t, b, m))); sum != all[i].sum || !m.Exact {
+				t.Errorf("%s came back as something else", all[i].name)
+			}
+		}
+	}
+	total := 0
+	corpusMessages(t, func(name string, octets []byte) {
+		if _, err := w.Write(t.Context(), Delivery{}, bytes.NewReader(octets)); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, sent{name, sha256.Sum256(octets)})
+		total++
+		if file.Len() > 64<<20 {
+			compare()
+			file.Reset()
+			all = nil
+		}
+	})
+	compare()
+	t.Logf("%d messages", total)
+}
+
+func TestTheCorpusSurvivesAMaildir(t *testing.T) {
+	t.Parallel()
+	f, _ := inbox(t)
+	w := f.Writer(500)
+	sums := make(map[string][32]byte)
+	names := make(map[string]string)
+	corpusMessages(t, func(name string, octets []byte) {
+		done, err := w.Deliver(t.Context(), Delivery{Flags: []string{`\Seen`}}, bytes.NewReader(octets))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums[done.Key], names[done.Key] = sha256.Sum256(octets), name
+	})
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l := list(t, f)
+	if l.Len() != len(sums) {
+		t.Errorf("%d messages became %d", len(sums), l.Len())
+	}
+	for m := range l.Messages() {
+		if _, text := get(t, f, m.Key); sha256.Sum256([]byte(text)) != sums[m.Key] {
+			t.Errorf("%s came back as something else", names[m.Key])
+		}
+	}
+	t.Logf("%d messages", l.Len())
+}
+
+// The counts are those of find(1).
+func TestMaildirsOfTheCorpus(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		dir     string
+		folders map[string]int // messages by name
+	}{
+		{"mail-parser/maildir", map[string]int{"INBOX": 2, "My Folder": 2, "My Folder|Nested Folder": 2}},
+		{"neomutt/maildir", map[string]int{"apple": 0, "apple|child": 0, "banana": 0, "damson": 0, "empty|child": 0}},
+	} {
+		tree, err := OpenMaildirTree(filepath.Join(corpus(t, ""), c.dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tree.Close()
+		got := countMaildir(t, tree)
+		if !maps.Equal(got, c.folders) {
+			t.Errorf("%s: %v, want %v", c.dir, got, c.folders)
+		}
+	}
+	for _, set := range []string{"notmuch", "mu", "mail-parser"} {
+		want := 0
+		for _, name := range files(t, corpus(t, set)) {
+			if dir := filepath.Base(filepath.Dir(name)); (dir == "cur" || dir == "new") && !strings.HasPrefix(filepath.Base(name), ".") {
+				want++
+			}
+		}
+		tree, err := OpenMaildirTree(corpus(t, set))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tree.Close()
+		total := 0
+		for _, n := range countMaildir(t, tree) {
+			total += n
+		}
+		if total != want || total == 0 {
+			t.Errorf("%s: %d messages in Maildirs, want %d", set, total, want)
+		}
+		t.Logf("%s: %d messages", set, total)
+	}
+}
+
+// countMaildir counts the messages of every folder, and reads them all.
+func countMaildir(t *testing.T, tree *MaildirTree) map[string]int {
+	t.Helper()
+	folders, skipped, err := tree.Folders(t.Context())
+	if err != nil || len(skipped) > 0 {
+		t.Fatal(err, skipped)
+	}
+	counts := make(map[string]int)
+	for _, folder := range folders {
+		f, err := tree.OpenFolder(folder.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := list(t, f)
+		for m := range l.Messages() {
+			get(t, f, m.Key)
+		}
+		counts[strings.Join(folder.Levels, "|")] = l.Len()
+		if len(l.Skipped) > 0 {
+			t.Errorf("%s: skipped %v", folder.Path, l.Skipped)
+		}
+		f.Close()
+	}
+	return counts
 }

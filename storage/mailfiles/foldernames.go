@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -25,11 +26,15 @@ const (
 	thunderbird
 )
 
-// A level of a folder name becomes a file name in modified UTF-7, as Dovecot
-// and Courier have it. What must not stand in a file name is written in
-// base64 as well, as Courier does ("&AC8-" for '/'):
+// A level of a folder name becomes a file name in modified UTF-7 (RFC 3501
+// section 5.1.3), as Dovecot and Courier have it. What must not stand in a
+// file name is a backslash and two hexadecimal digits before that, as Dovecot's
+// listescape plugin writes it; Dovecot without it shows the folder as it is
+// written and can open it, which it cannot where base64 stands needlessly, as
+// Courier has it ("&AC8-" for '/'). Both are read. So are escaped:
 //
-//	both layouts   '/', a '~' at the beginning
+//	both layouts   '/'; a '~' at the beginning; a backslash that would be
+//	               taken for one of these
 //	Maildir++      '.', because it stands between levels
 //	nested         a '.' at the beginning, because Maildir++ folders and
 //	               hidden files begin so; the first letter of a name that
@@ -38,12 +43,14 @@ const (
 //	mbox           as nested, and the '.' of endings that other files have;
 //	               a name with characters beyond ASCII that is safe in every
 //	               other way stands as it is, as Thunderbird writes it
-//	on Windows     what its file systems refuse: \ : * ? " < > | and a dot or
-//	               space at the end
 //
-// An empty level is "&3AA-", half of a surrogate pair, which nothing else can
-// encode to.
-const emptyLevel = "&3AA-"
+// An empty level is "\00". Windows has no backslash in names: there it is
+// Courier's way, for all that its file systems refuse besides, and "&3AA-",
+// half of a surrogate pair, for an empty level.
+const (
+	emptyLevel        = `\00`
+	emptyLevelWindows = "&3AA-"
+)
 
 // maxName is how many octets file systems take in one name.
 const maxName = 255
@@ -59,32 +66,82 @@ func isReserved(name string) bool {
 
 // encodeLevel writes one level of a folder name for a layout.
 func encodeLevel(level string, layout Layout) (string, error) {
-	if !utf8.ValidString(level) {
+	windows := runtime.GOOS == "windows"
+	switch {
+	case !utf8.ValidString(level):
 		return "", fmt.Errorf("encoding the level %q: %w: it is not UTF-8", level, ErrName)
-	}
-	if level == "" {
+	case level == "" && windows:
+		return emptyLevelWindows, nil
+	case level == "":
 		return emptyLevel, nil
-	}
-	if layout == thunderbird && isPlain(level) {
+	case layout == thunderbird && isPlain(level):
 		return level, nil
+	case windows:
+		return encodeUTF7(level, func(offset int, c rune) bool {
+			return isSpecial(level, offset, layout) || windowsRefuses(c, offset == len(level)-1)
+		}), nil
 	}
-	reserved := isReserved(level)
-	return encodeUTF7(level, func(offset int, c rune) bool {
-		last := offset == len(level)-1
-		switch {
-		case c == '/', c == '~' && offset == 0, runtime.GOOS == "windows" && windowsRefuses(c, last):
-			return true
-		case layout == MaildirPlusPlus:
-			return c == '.'
-		case offset == 0:
-			return c == '.' || reserved
-		case c == '.' && strings.EqualFold(level[offset:], ".sbd"):
-			return true
-		default:
-			ending := level[offset:]
-			return c == '.' && layout == thunderbird && (isIndexFile(ending) || strings.EqualFold(ending, ".mbox"))
+	var escaped strings.Builder
+	for offset := range len(level) {
+		if c := level[offset]; isSpecial(level, offset, layout) || c == '\\' && isEscape(level[offset:]) {
+			fmt.Fprintf(&escaped, `\%02x`, c)
+		} else {
+			escaped.WriteByte(c)
 		}
-	}), nil
+	}
+	return encodeUTF7(escaped.String(), func(int, rune) bool { return false }), nil
+}
+
+// isSpecial reports whether the octet at offset must not stand in a file name
+// as it is.
+func isSpecial(level string, offset int, layout Layout) bool {
+	c := level[offset]
+	switch {
+	case c == '/', c == '~' && offset == 0:
+		return true
+	case layout == MaildirPlusPlus:
+		return c == '.'
+	case offset == 0:
+		return c == '.' || isReserved(level)
+	case c != '.':
+		return false
+	}
+	ending := level[offset:]
+	return strings.EqualFold(ending, ".sbd") ||
+		layout == thunderbird && (isIndexFile(ending) || strings.EqualFold(ending, ".mbox"))
+}
+
+// isEscape reports whether name begins with a backslash and two digits that
+// stand for an octet: one that isSpecial knows, or a letter. Others are names
+// that have a backslash in them.
+func isEscape(name string) bool {
+	if name == emptyLevel {
+		return true
+	}
+	if len(name) < 3 || name[0] != '\\' || strings.ToLower(name[1:3]) != name[1:3] {
+		return false
+	}
+	c, err := strconv.ParseUint(name[1:3], 16, 8)
+	return err == nil && (strings.IndexByte(`./~\`, byte(c)) >= 0 || 'a' <= c|0x20 && c|0x20 <= 'z')
+}
+
+// unescape undoes escapes.
+func unescape(text string) string {
+	if !strings.Contains(text, `\`) {
+		return text
+	}
+	var b strings.Builder
+	for text != "" {
+		if isEscape(text) {
+			c, _ := strconv.ParseUint(text[1:3], 16, 8)
+			b.WriteByte(byte(c))
+			text = text[3:]
+			continue
+		}
+		b.WriteByte(text[0])
+		text = text[1:]
+	}
+	return b.String()
 }
 
 // isPlain reports whether a level has characters beyond ASCII and none that
@@ -141,11 +198,11 @@ func folderPath(levels []string, layout Layout) (string, error) {
 // are no modified UTF-7 ("R&D") stand for themselves. raw says that the name
 // is not even UTF-8.
 func decodeLevel(name string) (level string, raw bool) {
-	if name == emptyLevel {
+	if name == emptyLevel || name == emptyLevelWindows {
 		return "", false
 	}
 	if text, ok := decodeUTF7(name); ok {
-		return text, false
+		return unescape(text), false
 	}
 	if utf8.ValidString(name) {
 		return name, false

@@ -19,25 +19,27 @@ func TestLevelsBecomeFileNamesAndComeBack(t *testing.T) {
 		{"Entwürfe", "Entw&APw-rfe", "Entw&APw-rfe", "Entwürfe"},
 		{"日本語", "&ZeVnLIqe-", "&ZeVnLIqe-", "日本語"},
 		{"a😀b", "a&2D3eAA-b", "a&2D3eAA-b", "a&2D3eAA-b"},
-		{"example.com", "example&AC4-com", "example.com", "example.com"},
-		{"a/b", "a&AC8-b", "a&AC8-b", "a&AC8-b"},
-		{"ü/x", "&APwALw-x", "&APwALw-x", "&APwALw-x"},
-		{".", "&AC4-", "&AC4-", "&AC4-"},
-		{"..", "&AC4ALg-", "&AC4-.", "&AC4-."},
-		{"../../etc", "&AC4ALgAvAC4ALgAv-etc", "&AC4-.&AC8-..&AC8-etc", "&AC4-.&AC8-..&AC8-etc"},
-		{"~root", "&AH4-root", "&AH4-root", "&AH4-root"},
-		{"cur", "cur", "&AGM-ur", "&AGM-ur"},
-		{"New", "New", "&AE4-ew", "&AE4-ew"},
-		{"dovecot-uidlist", "dovecot-uidlist", "&AGQ-ovecot-uidlist", "&AGQ-ovecot-uidlist"},
-		{"x.sbd", "x&AC4-sbd", "x&AC4-sbd", "x&AC4-sbd"},
-		{"x.msf", "x&AC4-msf", "x.msf", "x&AC4-msf"},
-		{"x.mbox", "x&AC4-mbox", "x.mbox", "x&AC4-mbox"},
-		{"", "&3AA-", "&3AA-", "&3AA-"},
+		{"example.com", `example\2ecom`, "example.com", "example.com"},
+		{"a/b", `a\2fb`, `a\2fb`, `a\2fb`},
+		{"ü/x", `&APw-\2fx`, `&APw-\2fx`, `&APw-\2fx`},
+		{".", `\2e`, `\2e`, `\2e`},
+		{"..", `\2e\2e`, `\2e.`, `\2e.`},
+		{"../../etc", `\2e\2e\2f\2e\2e\2fetc`, `\2e.\2f..\2fetc`, `\2e.\2f..\2fetc`},
+		{"~root~", `\7eroot~`, `\7eroot~`, `\7eroot~`},
+		{"cur", "cur", `\63ur`, `\63ur`},
+		{"New", "New", `\4eew`, `\4eew`},
+		{"dovecot-uidlist", "dovecot-uidlist", `\64ovecot-uidlist`, `\64ovecot-uidlist`},
+		{"x.sbd", `x\2esbd`, `x\2esbd`, `x\2esbd`},
+		{"x.msf", `x\2emsf`, "x.msf", `x\2emsf`},
+		{"x.mbox", `x\2embox`, "x.mbox", `x\2embox`},
+		{"", `\00`, `\00`, `\00`},
+		{`\00`, `\5c00`, `\5c00`, `\5c00`},
+		{`C:\temp\2e\41\00\2E\`, `C:\temp\5c2e\5c41\00\2E\`, `C:\temp\5c2e\5c41\00\2E\`, `C:\temp\5c2e\5c41\00\2E\`},
+		{`a\.b`, `a\\2eb`, `a\.b`, `a\.b`},
 		{"a\x00\n\tb", "a&AAAACgAJ-b", "a&AAAACgAJ-b", "a&AAAACgAJ-b"},
 		{"\u202egnp", "&IC4-gnp", "&IC4-gnp", "&IC4-gnp"},
-		{"e\u0301", "e&AwE-", "e&AwE-", "e&AwE-"}, // e and a combining accent
+		{"e\u0301", "e&AwE-", "e&AwE-", "e&AwE-"}, // with an accent apart
 		{"&AC4-", "&-AC4-", "&-AC4-", "&-AC4-"},
-		{"&3AA-", "&-3AA-", "&-3AA-", "&-3AA-"},
 	} {
 		for layout, want := range map[Layout]string{MaildirPlusPlus: c.plusplus, MaildirNested: c.nested, thunderbird: c.mbox} {
 			got, err := encodeLevel(c.level, layout)
@@ -67,7 +69,11 @@ func TestNamesThatDoNotDecodeStandForThemselves(t *testing.T) {
 		{"Entwürfe &- x", "Entwürfe &- x", false}, // UTF-8 has no modified UTF-7 in it
 		{"Entw\xfcrfe", "Entw%FCrfe", true},       // Latin-1
 		{"\xff\xfe", "%FF%FE", true},
-		{"&AGE-", "a", false}, // needless, but clear
+		{"&AGE-", "a", false},                     // needless, but clear
+		{"example&AC4-com", "example.com", false}, // as Courier writes it
+		{"&3AA-", "", false},
+		{`a\2fb`, "a/b", false},
+		{`a\zz\2`, `a\zz\2`, false},
 	} {
 		if level, raw := decodeLevel(c.name); level != c.level || raw != c.raw {
 			t.Errorf("decodeLevel(%q) = %q, %v, want %q, %v", c.name, level, raw, c.level, c.raw)
@@ -84,9 +90,9 @@ func TestFolderPaths(t *testing.T) {
 		{[]string{"INBOX"}, ".", ".", "INBOX"},
 		{[]string{"inbox"}, ".", ".", "inbox"},
 		{[]string{"INBOX", "x"}, ".INBOX.x", "INBOX/x", "INBOX.sbd/x"},
-		{[]string{"Lists", "go.dev"}, ".Lists.go&AC4-dev", "Lists/go.dev", "Lists.sbd/go.dev"},
-		{[]string{"a", "", "b"}, ".a.&3AA-.b", "a/&3AA-/b", "a.sbd/&3AA-.sbd/b"},
-		{[]string{"..", "x"}, ".&AC4ALg-.x", "&AC4-./x", "&AC4-..sbd/x"},
+		{[]string{"Lists", "go.dev"}, `.Lists.go\2edev`, "Lists/go.dev", "Lists.sbd/go.dev"},
+		{[]string{"a", "", "b"}, `.a.\00.b`, `a/\00/b`, `a.sbd/\00.sbd/b`},
+		{[]string{"..", "x"}, `.\2e\2e.x`, `\2e./x`, `\2e..sbd/x`},
 	} {
 		for layout, want := range map[Layout]string{MaildirPlusPlus: c.plusplus, MaildirNested: c.nested, thunderbird: c.mbox} {
 			if got, err := folderPath(c.levels, layout); err != nil || got != want {
@@ -125,7 +131,7 @@ func TestFoldersWithOneNameAreToldApart(t *testing.T) {
 }
 
 func FuzzLevelsRoundTrip(f *testing.F) {
-	for _, s := range []string{"", "Sent", "R&D", "Entwürfe", "../..", "a\x00b", "x.sbd", "CUR", "&3AA-", "😀&", ".mbox", "\u202e"} {
+	for _, s := range []string{"", "Sent", "R&D", "Entwürfe", "../..", "a\x00b", "x.sbd", "CUR", "&3AA-", `\00`, `\2e`, "😀&", ".mbox", "\u202e"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, level string) {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -117,29 +118,35 @@ func (w *MaildirWriter) deliver(ctx context.Context, d Delivery, r io.Reader) (d
 }
 
 // Flush makes everything delivered so far visible and durable. After an error
-// some of it may be and some not; what is not is no longer in tmp either, so
-// that delivering it again makes no duplicate.
+// some of it may be and some not; what is not is no longer in tmp either.
 func (w *MaildirWriter) Flush() error {
 	root := w.folder.root
-	var failed error
+	synced := make([]error, len(w.waiting))
+	var syncs sync.WaitGroup
+	slots := make(chan struct{}, parallelSyncs)
+	for i, m := range w.waiting {
+		slots <- struct{}{}
+		syncs.Go(func() {
+			synced[i] = errors.Join(m.file.Sync(), m.file.Close())
+			<-slots
+		})
+	}
+	syncs.Wait()
+	var failed error // the first of maybe many
 	moved := make(map[string]bool)
-	for _, m := range w.waiting {
-		err := failed
-		if err == nil {
-			err = m.file.Sync()
-		}
-		if closed := m.file.Close(); err == nil {
-			err = closed
-		}
+	for i, m := range w.waiting {
+		err := synced[i]
 		if err == nil {
 			err = root.Rename(m.tmp, m.final)
 		}
-		if err != nil {
-			failed = err
-			root.Remove(m.tmp)
+		if err == nil {
+			moved[m.final[:len("cur")]] = true
 			continue
 		}
-		moved[m.final[:len("cur")]] = true
+		root.Remove(m.tmp)
+		if failed == nil {
+			failed = err
+		}
 	}
 	w.waiting = nil
 	for dir := range moved {
@@ -152,6 +159,10 @@ func (w *MaildirWriter) Flush() error {
 	}
 	return nil
 }
+
+// parallelSyncs is how many files are synced at the same time: file systems
+// write down together what they are asked for together.
+const parallelSyncs = 16
 
 // Close flushes. The writer must not be used afterwards.
 func (w *MaildirWriter) Close() error { return w.Flush() }

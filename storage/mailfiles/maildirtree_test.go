@@ -253,9 +253,9 @@ func TestSubscribing(t *testing.T) {
 	t.Parallel()
 	names := [][]string{{"INBOX"}, {"Lists", "go.dev"}, {"R&D"}, {"inbox"}, {"Lists", "go.dev"}, {"Entwürfe"}}
 	for before, want := range map[string]string{
-		"":                    "V\t2\n\nINBOX\nLists\tgo&AC4-dev\nR&-D\nEntw&APw-rfe\n",
-		"V\t2\n\nR&-D\nOther": "V\t2\n\nR&-D\nOther\nINBOX\nLists\tgo&AC4-dev\nEntw&APw-rfe\n",
-		"Other\n":             "Other\nINBOX\nLists.go&AC4-dev\nR&-D\nEntw&APw-rfe\n",
+		"":                    "V\t2\n\nINBOX\nLists\tgo\\2edev\nR&-D\nEntw&APw-rfe\n",
+		"V\t2\n\nR&-D\nOther": "V\t2\n\nR&-D\nOther\nINBOX\nLists\tgo\\2edev\nEntw&APw-rfe\n",
+		"Other\n":             "Other\nINBOX\nLists.go\\2edev\nR&-D\nEntw&APw-rfe\n",
 	} {
 		root := makeTree(t, "cur/")
 		file := filepath.Join(root, "subscriptions")

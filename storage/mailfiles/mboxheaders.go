@@ -26,16 +26,18 @@ func (h *mboxHeader) line(line []byte) (changing bool) {
 		if h.name != "" && len(h.value) < maxField {
 			h.value = append(h.value, bytes.TrimRight(line, "\r\n")...)
 		}
-		return changingFields[h.name]
+		return statusNames[h.name].changing
 	}
 	h.endField()
-	name, value, ok := bytes.Cut(line, []byte(":"))
-	if !ok || len(name) > 64 {
+	colon := bytes.IndexByte(line, ':')
+	if colon < 0 {
 		return false
 	}
-	h.name = strings.ToLower(string(bytes.TrimRight(name, " \t")))
-	h.value = append(h.value[:0], bytes.TrimSpace(value)...)
-	return changingFields[h.name]
+	field := lookUpField(bytes.TrimRight(line[:colon], " \t"))
+	if h.name = field.name; field.name != "" {
+		h.value = append(h.value[:0], bytes.TrimSpace(line[colon+1:])...)
+	}
+	return field.changing
 }
 
 // endField takes the field that was read.
@@ -53,11 +55,39 @@ func (h *mboxHeader) endField() {
 	h.name = ""
 }
 
-// changingFields are those that mail programs add to a message in an mbox and
-// change later. An attacker's mail may have them, too.
-var changingFields = map[string]bool{
-	"status": true, "x-status": true, "x-keywords": true, "x-uid": true, "x-imap": true, "x-imapbase": true,
-	"content-length": true, "x-mozilla-status": true, "x-mozilla-status2": true, "x-mozilla-keys": true,
+// statusField is a field that this package looks at; changing ones are those
+// that mail programs add to a message in an mbox and change later. An
+// attacker's mail may have them, too.
+type statusField struct {
+	name     string
+	changing bool
+}
+
+var statusNames = func() map[string]statusField {
+	names := make(map[string]statusField)
+	for name := range strings.FieldsSeq("status x-status x-keywords x-uid x-imap x-imapbase content-length x-mozilla-status x-mozilla-status2 x-mozilla-keys") {
+		names[name] = statusField{name, true}
+	}
+	for name := range strings.FieldsSeq("received return-path delivered-to subject") {
+		names[name] = statusField{name, false}
+	}
+	return names
+}()
+
+// lookUpField finds a field by its name in any case, at no cost for the many
+// that are of no interest.
+func lookUpField(name []byte) statusField {
+	var small [len("x-mozilla-status2")]byte
+	if len(name) > len(small) {
+		return statusField{}
+	}
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		small[i] = c
+	}
+	return statusNames[string(small[:len(name)])]
 }
 
 // statusFields collects what the fields say that mail programs keep a

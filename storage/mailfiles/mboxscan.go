@@ -193,11 +193,12 @@ func (s *mboxScan) beginAt(from FromLine, line int, weak bool) {
 }
 
 func (s *mboxScan) begin(m *MboxMessage) {
-	s.m, s.pending, s.blank, s.space, s.lines, s.limit = m, nil, false, false, 0, -1
-	s.header, s.core, s.mute = mboxHeader{length: -1}, nil, false
-	if s.survey == nil {
+	s.m, s.pending, s.blank, s.space, s.lines, s.limit = m, s.pending[:0], false, false, 0, -1
+	s.header, s.core, s.mute = mboxHeader{length: -1, value: s.header.value}, nil, false
+	if s.sum == nil {
 		s.sum = sha256.New()
 	}
+	s.sum.Reset()
 	s.hashed = s.pos
 }
 
@@ -235,7 +236,7 @@ func (s *mboxScan) emptyLine(line []byte) {
 	s.flush()
 	s.mute = false
 	s.countLine(line)
-	s.pending = append([]byte(nil), line...)
+	s.pending = append(s.pending, line...)
 	s.last = '\n'
 	s.skip(len(line))
 	s.blank = true
@@ -261,7 +262,7 @@ func (s *mboxScan) release() {
 	if len(s.pending) > 0 {
 		s.flush()
 		s.write(s.pending)
-		s.pending = nil
+		s.pending = s.pending[:0]
 		s.lines++
 	}
 }
