@@ -1,8 +1,7 @@
-// Testbed starts real mail and object servers for a command, for example
+// Testbed starts real mail and object servers for a command and stops them
+// again: go run ./cmd/testbed go test ./...
 //
-//	go run ./cmd/testbed go test ./...
-//
-// and stops them again. Package servers tells tests where the servers are.
+// Package servers tells tests where the servers are.
 //
 // Each kind of server is a [service] in a file of its own; [startBed] starts
 // all of them; command.go and up.go are what is then done with them.
