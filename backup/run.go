@@ -310,7 +310,7 @@ func (r *run) commitPartial(ctx context.Context) error {
 	if err := r.w.SaveTree(r.src.Kind(), folders, &s); err != nil {
 		return err
 	}
-	return r.commit(ctx, s)
+	return r.commit(ctx, &s)
 }
 
 func (r *run) snapshot(marks ledger.Marks) storage.Snapshot {
@@ -333,13 +333,16 @@ func (r *run) snapshot(marks ledger.Marks) storage.Snapshot {
 
 // commit commits a snapshot in place of the run's last partial one. The caller
 // holds commits.
-func (r *run) commit(ctx context.Context, s storage.Snapshot) error {
+func (r *run) commit(ctx context.Context, s *storage.Snapshot) error {
 	var superseded []storage.ID
 	if !r.partial.IsZero() {
 		superseded = append(superseded, r.partial)
 	}
+	if err := r.w.Flush(); err != nil {
+		return fmt.Errorf("write to the repository: %w", err)
+	}
 	s.Stats.Stored, _ = r.w.Saved()
-	if err := r.w.Commit(ctx, []storage.Snapshot{s}, superseded, nil); err != nil {
+	if err := r.w.Commit(ctx, []storage.Snapshot{*s}, superseded, nil); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	r.partial, r.last = s.ID, time.Now()
@@ -378,7 +381,7 @@ func (r *run) final(ctx context.Context) (storage.Snapshot, error) {
 		s.Marks |= ledger.Anomalous
 		s.Notes = slices.Clone(r.notes)
 	}
-	return s, r.commit(ctx, s)
+	return s, r.commit(ctx, &s)
 }
 
 // anomalies notes the folders that are gone with mail in them.

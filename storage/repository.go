@@ -25,6 +25,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"sync"
 
 	"restante/storage/internal/seal"
@@ -188,7 +189,9 @@ func open(ctx context.Context, store objects.Store, unlock Unlock, o Options, c 
 		return r, err
 	}
 	r.sealer = seal.New(r.id)
-	if err := r.unlock(ctx, unlock); err != nil {
+	err = r.unlock(ctx, unlock)
+	debug.FreeOSMemory() // what scrypt took is more than all else will
+	if err != nil {
 		return r, err
 	}
 	r.ledger = ledger.New(store, boxes{r}, sha256.Sum256(b), o.Writer)

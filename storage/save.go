@@ -294,6 +294,14 @@ func (w *Writer) write(b *pack.Builder) error {
 	return nil
 }
 
+// Flush makes all that was saved so far durable. It is in the repository only
+// after a Commit.
+func (w *Writer) Flush() error {
+	w.gate.Lock()
+	defer w.gate.Unlock()
+	return w.flush()
+}
+
 // flush seals and writes all that was saved. The caller holds gate.
 func (w *Writer) flush() error {
 	for c := range w.open {

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"restante/backup"
+	"restante/backup/accounts"
+	"restante/backup/accounts/imapconn"
+	"restante/backup/imapsource"
+	"restante/restore"
+	"restante/restore/imaptarget"
+	"restante/storage"
+)
+
+// AccountAccess is the flags that say how to get into an account.
+type AccountAccess struct {
+	PasswordFile    string `placeholder:"FILE" help:"File with the account's password (or set RESTANTE_ACCOUNT_PASSWORD)."`
+	PasswordCommand string `placeholder:"COMMAND" help:"Command that prints the account's password."`
+	Connections     int    `placeholder:"N" help:"How many connections there may be at once (default 3)."`
+}
+
+// An account is one that can be reached: from the configuration or a URL.
+type account struct {
+	name        string
+	address     accounts.Address
+	secret      accounts.Secret
+	connections int
+	exclude     []string
+	vault       string
+}
+
+// commandTimeout is how long a command may take to print a password. Somebody
+// may have to touch a key.
+const commandTimeout = 2 * time.Minute
+
+// account finds an account by its name in the configuration, or by a URL.
+func (a *app) account(nameOrURL, name string, access *AccountAccess) (*account, error) {
+	c, err := a.configuration()
+	if err != nil {
+		return nil, err
+	}
+	configured := c.Accounts[nameOrURL]
+	acct := &account{name: nameOrURL, connections: access.Connections, vault: storage.DefaultVault}
+	raw := nameOrURL
+	switch {
+	case configured != nil:
+		raw = configured.URL
+		acct.exclude = configured.Exclude
+		if acct.connections == 0 {
+			acct.connections = configured.Connections
+		}
+		if configured.Vault != "" {
+			acct.vault = configured.Vault
+		}
+	case !isURL(nameOrURL):
+		err := fmt.Errorf("there is no account %q in the configuration: %w", nameOrURL, errUsage)
+		if near := nearest(nameOrURL, c.accountNames()); near != "" {
+			return nil, withHint(err, "did you mean %q?", near)
+		}
+		return nil, withHint(err, "write it as a URL (imaps://%s), or put it into restante.toml; for restore, --to says where to", hostFirst(nameOrURL))
+	}
+	if acct.address, err = accounts.Parse(raw); err != nil {
+		return nil, fmt.Errorf("account %q: %w: %w", nameOrURL, err, errUsage)
+	}
+	if configured == nil {
+		acct.name = acct.address.Name()
+	}
+	if name != "" {
+		acct.name = name
+	}
+	acct.secret = a.passwordOf(acct, configured, access)
+	return acct, nil
+}
+
+func hostFirst(name string) string {
+	if strings.Contains(name, "@") {
+		return name
+	}
+	return name + "@mail.example.org"
+}
+
+// isURL tells a URL from a name.
+func isURL(s string) bool {
+	for _, scheme := range []string{"imaps:", "imap:", "imap+insecure:", "maildir:", "mbox:"} {
+		if strings.HasPrefix(strings.ToLower(s), scheme) {
+			return true
+		}
+	}
+	return strings.Contains(s, "://")
+}
+
+// passwordOf says where an account's password comes from: what was said on the
+// command line, else the configuration, else the environment, else a person.
+func (a *app) passwordOf(acct *account, configured *accountConfig, access *AccountAccess) accounts.Secret {
+	switch {
+	case access.PasswordFile != "":
+		return accounts.FromFile(access.PasswordFile, a.log)
+	case access.PasswordCommand != "":
+		return accounts.FromCommand(access.PasswordCommand, commandTimeout)
+	case configured != nil && configured.PasswordFile != "":
+		return accounts.FromFile(beside(a.file.path, configured.PasswordFile), a.log)
+	case configured != nil && configured.PasswordCommand != "":
+		return accounts.FromCommand(configured.PasswordCommand, commandTimeout)
+	case configured != nil && configured.PasswordEnv != "":
+		return accounts.FromEnvironment(configured.PasswordEnv)
+	}
+	if _, ok := lookupEnv(accounts.PasswordVariable); ok {
+		return accounts.FromEnvironment(accounts.PasswordVariable)
+	}
+	return accounts.FromPrompt(func(_ context.Context, question string) (string, error) {
+		p, err := a.ask(question)
+		if err != nil {
+			return "", withHint(fmt.Errorf("no password for %s was given, and %w", acct.name, err), "set %s, or give --password-file or --password-command", accounts.PasswordVariable)
+		}
+		return p, nil
+	}, "Password of "+acct.address.String())
+}
+
+// accounts finds several accounts; with none named, all of the configuration.
+func (a *app) accounts(names []string, name string, access *AccountAccess) ([]*account, error) {
+	if len(names) == 0 {
+		c, err := a.configuration()
+		if err != nil {
+			return nil, err
+		}
+		names = c.accountNames()
+	}
+	if name != "" && len(names) != 1 {
+		return nil, fmt.Errorf("--name is for one account: %w", errUsage)
+	}
+	var list []*account
+	for _, n := range names {
+		acct, err := a.account(n, name, access)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, acct)
+	}
+	return list, nil
+}
+
+// accountName is what an account is called in the repository, given by name
+// or URL.
+func (a *app) accountName(nameOrURL string) (string, error) {
+	if !isURL(nameOrURL) {
+		return nameOrURL, nil
+	}
+	address, err := accounts.Parse(nameOrURL)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", err, errUsage)
+	}
+	return address.Name(), nil
+}
+
+func (acct *account) dialer(a *app) (*accounts.Dialer, error) {
+	d, err := accounts.NewDialer(acct.address, acct.secret, imapconn.Options{ClientName: "restante", ClientVersion: version(), Log: a.log})
+	if err != nil {
+		return nil, fmt.Errorf("account %q: %w", acct.name, err)
+	}
+	return d, nil
+}
+
+// source is where the account's mail is read.
+func (acct *account) source(a *app) (backup.Source, error) {
+	d, err := acct.dialer(a)
+	if err != nil {
+		return nil, err
+	}
+	return imapsource.New(imapsource.Options{Dial: d.DialOdd, Parallel: acct.connections, Log: a.log}), nil
+}
+
+// location is the account's address without its parameters.
+func (acct *account) location() string {
+	location, _, _ := strings.Cut(acct.address.String(), "?")
+	return location
+}
+
+// target is where mail is restored to.
+func (acct *account) target(a *app) (restore.Target, error) {
+	d, err := acct.dialer(a)
+	if err != nil {
+		return nil, err
+	}
+	return imaptarget.New(imaptarget.Options{Location: acct.location(), Dial: d.Dial, Parallel: acct.connections, Log: a.log}), nil
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"restante/backup"
+	"restante/restore"
+	"restante/storage"
+	"restante/storage/objects"
+)
+
+type backupCmd struct {
+	Accounts []string `arg:"" optional:"" name:"account" help:"Accounts: names from the configuration, or URLs. Without any: all of the configuration."`
+	Name     string   `help:"What the account is called in the repository, if it is given as a URL."`
+	AccountAccess
+	Exclude     []string      `placeholder:"PATTERN" help:"Folders to leave out: names, or patterns such as 'Lists/*' and 'Lists/**'."`
+	Full        bool          `help:"Read every message again, whatever the last snapshot has."`
+	CommitEvery time.Duration `default:"1m" help:"How often what was read so far is committed."`
+}
+
+func (*backupCmd) Help() string {
+	return `Reads all folders of an account and commits a snapshot of it. Only what is new since the last snapshot is read. It changes nothing on the server.
+
+A run that is interrupted has committed what it read until a minute ago; the next one goes on from there. Messages that the server does not give are named, and asked for again by the next run (exit code 3).
+
+Account URLs: imaps://user@host (TLS), imap://user@host (STARTTLS), imap+insecure://user@host (clear text, password included), maildir:DIR, mbox:DIR.
+
+Example:
+
+  RESTANTE_ACCOUNT_PASSWORD=… restante backup imaps://alice@mail.example.org
+  restante backup alice bob
+  restante backup`
+}
+
+// backupJSON is how a run is printed for programs.
+type backupJSON struct {
+	Account  string        `json:"account"`
+	Snapshot *snapshotJSON `json:"snapshot,omitempty"`
+	Error    string        `json:"error,omitempty"`
+	Missing  []missingJSON `json:"missing,omitempty"`
+	Seconds  float64       `json:"seconds"`
+	Requests int64         `json:"store_requests"`
+	Sent     int64         `json:"store_bytes_sent"`
+	Fetched  int64         `json:"store_bytes_fetched"`
+}
+
+type missingJSON struct {
+	Folder      string `json:"folder"`
+	UIDValidity uint32 `json:"uidvalidity"`
+	UID         uint32 `json:"uid"`
+	Reason      string `json:"reason"`
+}
+
+func (c *backupCmd) Run(ctx context.Context, a *app) error {
+	list, err := a.accounts(c.Accounts, c.Name, &c.AccountAccess)
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return withHint(fmt.Errorf("which account? %w", errUsage), "restante backup imaps://alice@mail.example.org, or write accounts into restante.toml")
+	}
+	repo, store, err := a.openRepository(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer repo.Close()
+	var out []backupJSON
+	var failed []error
+	incomplete := false
+	for i, acct := range list {
+		before := store.Snapshot()
+		if i == 0 {
+			before = objects.Counts{} // opening the repository is part of the first run
+		}
+		j, err := c.one(ctx, a, repo, acct)
+		spent := store.Snapshot().Since(before)
+		j.Requests, j.Sent, j.Fetched = spent.Requests, spent.Stored, spent.Fetched
+		out = append(out, j)
+		incomplete = incomplete || j.Snapshot != nil && j.Snapshot.Incomplete
+		if err != nil {
+			failed = append(failed, fmt.Errorf("account %q: %w", acct.name, err))
+			if ctx.Err() != nil || len(list) == 1 {
+				break
+			}
+			a.report(failed[len(failed)-1])
+		}
+	}
+	if a.JSON {
+		if err := a.printJSON(out); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(list) == 1 && len(failed) == 1, ctx.Err() != nil && len(failed) > 0:
+		return failed[len(failed)-1]
+	case len(failed) > 0:
+		return fmt.Errorf("%w: %d of %d accounts", errReported, len(failed), len(list))
+	case incomplete:
+		return errIncomplete
+	}
+	return nil
+}
+
+// one backs up one account and prints what came of it.
+func (c *backupCmd) one(ctx context.Context, a *app, repo *storage.Repository, acct *account) (backupJSON, error) {
+	j := backupJSON{Account: acct.name}
+	began := time.Now()
+	vault, err := repo.VaultID(acct.vault)
+	if err != nil {
+		return j, err
+	}
+	src, err := acct.source(a)
+	if err != nil {
+		return j, err
+	}
+	defer src.Close()
+	progress := new(backup.Progress)
+	d := a.watch(backupMoment(acct.name, progress))
+	patterns := slices.Concat(acct.exclude, c.Exclude)
+	result, err := backup.Run(ctx, repo, src, backup.Options{
+		Account: acct.name, Vault: vault, Full: c.Full, CommitEvery: c.CommitEvery, Progress: progress, Log: a.log,
+		Exclude: func(levels []string) bool {
+			name := storage.FolderName(levels)
+			return slices.ContainsFunc(patterns, func(p string) bool { return restore.MatchFolder(p, name) })
+		},
+	})
+	d.end()
+	j.Seconds = time.Since(began).Seconds()
+	if err != nil {
+		j.Error = err.Error()
+		if progress.Commits.Load() > 0 {
+			err = withPartial(err, progress.MessagesDone.Load())
+		}
+		return j, err
+	}
+	s := toJSON(result.Snapshot)
+	j.Snapshot = &s
+	for _, m := range result.Missing {
+		j.Missing = append(j.Missing, missingJSON{m.Folder, m.UIDValidity, m.UID, m.Reason})
+	}
+	if !a.JSON {
+		c.print(a, result, time.Since(began))
+	}
+	return j, nil
+}
+
+// withPartial says that an interrupted run was not for nothing.
+func withPartial(err error, read int64) error {
+	hint := hintFor(err)
+	if hint != "" {
+		hint += "\n"
+	}
+	return withHint(err, "%s%s read until then are committed; the next run goes on from there", hint, messages(read))
+}
+
+func (c *backupCmd) print(a *app, r *backup.Result, took time.Duration) {
+	s := r.Snapshot
+	fmt.Fprintf(a.out, "%s: snapshot %s: %s in %s, %s\n", s.Account, s.ID.Short(), messages(s.Messages), number(int64(s.Folders), "folder"), octets(s.Bytes))
+	fmt.Fprintf(a.out, "  %s new (%s read), %s gone, %s with other flags; %s stored in %s\n",
+		count(s.Stats.New), octets(s.Stats.Read), count(s.Stats.Gone), count(s.Stats.Flagged), octets(s.Stats.Stored), took.Round(10*time.Millisecond))
+	for _, n := range s.Notes {
+		fmt.Fprintf(a.out, "  note: %s\n", oneLine(n))
+	}
+	const most = 20
+	for i, m := range r.Missing {
+		if i == most {
+			fmt.Fprintf(a.out, "  and %d more\n", len(r.Missing)-most)
+			break
+		}
+		fmt.Fprintf(a.out, "  could not be had: %s: %s\n", oneLine(restore.Reference(m.Folder, m.UID)), oneLine(m.Reason))
+	}
+	if s.Marks.Has(storage.Incomplete) {
+		fmt.Fprintln(a.out, "  incomplete: the next run asks again for what is missing")
+	}
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+
+	"restante/restore"
+	"restante/storage"
+)
+
+type catCmd struct {
+	Account string `arg:"" help:"Account, by name or URL."`
+	Message string `arg:"" help:"Message, as ls shows it: FOLDER#UID."`
+	Point
+	Output string `short:"o" placeholder:"FILE" help:"Write into this file, which must not be there yet."`
+}
+
+func (*catCmd) Help() string {
+	return `The message comes out with the octets that the server sent.
+
+Example:
+
+  restante cat alice 'INBOX#4711' > message.eml`
+}
+
+func (c *catCmd) Run(ctx context.Context, a *app) (err error) {
+	folder, uid, err := restore.ParseReference(c.Message)
+	if err != nil {
+		return fmt.Errorf("%w: %w", err, errUsage)
+	}
+	repo, tree, err := a.openAt(ctx, c.Account, c.At)
+	if err != nil {
+		return err
+	}
+	defer repo.Close()
+	f := tree.Folder(storage.FolderLevels(folder))
+	if f == nil {
+		return withHint(fmt.Errorf("snapshot %s has no folder %q", tree.Snapshot.ID.Short(), folder), "restante ls %s lists the folders", c.Account)
+	}
+	m, found, err := f.Message(ctx, uid)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return withHint(fmt.Errorf("snapshot %s has no message %d in %q", tree.Snapshot.ID.Short(), uid, folder), "restante ls %s %q lists the messages", c.Account, folder)
+	}
+	out := a.out
+	if c.Output != "" {
+		file, err := os.OpenFile(c.Output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if closeErr := file.Close(); err == nil {
+				err = closeErr
+			}
+			if err != nil {
+				os.Remove(c.Output)
+			}
+		}()
+		out = file
+	}
+	w := bufio.NewWriterSize(out, 64<<10)
+	if err := repo.WriteMessage(ctx, w, tree.Snapshot.Vault, m.Recipe); err != nil {
+		return err
+	}
+	return w.Flush()
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"restante/storage"
+)
+
+type checkCmd struct {
+	ReadData string `placeholder:"SHARE" optional:"" help:"Also read the data: all of it (100%), or a share of the packs chosen by chance (5%)."`
+}
+
+func (*checkCmd) Help() string {
+	return `Proves the ledger from its first entry on, that every pack is there with its directory, that indexes agree, and that every snapshot's folders and messages are found. With --read-data every octet is read, opened and compared with its name.
+
+It changes nothing. Exit code 1 says that something was found.
+
+Example:
+
+  restante check
+  restante check --read-data=5%
+  restante check --read-data=100%`
+}
+
+func (c *checkCmd) Run(ctx context.Context, a *app) error {
+	share, err := parseShare(c.ReadData)
+	if err != nil {
+		return err
+	}
+	repo, store, err := a.openRepository(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer repo.Close()
+	p := a.progress()
+	checked, err := repo.Check(ctx, storage.CheckOptions{ReadData: share, Progress: func(now storage.CheckProgress) { p.step(now.Step, now.Done, now.Total) }})
+	p.end()
+	if err != nil {
+		return err
+	}
+	if a.JSON {
+		err = a.printJSON(checked)
+	} else {
+		fmt.Fprintf(a.out, "checked %s, %s, %s, %s (%s), %s\n", number(int64(checked.Entries), "ledger entry"), number(int64(checked.Snapshots), "snapshot"),
+			messages(checked.Messages), number(int64(checked.Packs), "pack"), octets(checked.PackBytes), number(int64(checked.Indexes), "index"))
+		if share > 0 {
+			fmt.Fprintf(a.out, "read and proved %s, %s\n", number(int64(checked.PacksRead), "pack"), octets(checked.BytesRead))
+		}
+		if checked.Unneeded > 0 {
+			fmt.Fprintf(a.out, "%s of runs that were interrupted, which nothing needs\n", number(int64(checked.Unneeded), "pack"))
+		}
+		for _, f := range checked.Findings {
+			fmt.Fprintf(a.out, "%s: %s\n", f.Object, f.Problem)
+		}
+		if len(checked.Findings) == 0 {
+			fmt.Fprintln(a.out, "no errors were found")
+		}
+		a.log.Info(store.Snapshot().String())
+	}
+	if err == nil && len(checked.Findings) > 0 {
+		if !a.JSON {
+			fmt.Fprintf(a.err, "restante: %s found\n  hint: put the objects named above back from a copy or an older version of the store; mail that is still on its server is stored again by the next backup --full\n", number(int64(len(checked.Findings)), "error"))
+		}
+		return errReported
+	}
+	return err
+}
+
+// parseShare reads "5%", "100%" or "0.05".
+func parseShare(text string) (float64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	number, percent := strings.CutSuffix(text, "%")
+	share, err := strconv.ParseFloat(number, 64)
+	if percent {
+		share /= 100
+	}
+	if err != nil || !(share > 0 && share <= 1) {
+		return 0, withHint(fmt.Errorf("--read-data: %q is no share: %w", text, errUsage), "write --read-data=5%% or --read-data=100%%")
+	}
+	return share, nil
+}

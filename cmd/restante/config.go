@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// config is restante.toml. Every key may be left out.
+//
+//	repository = "s3://mail-archive/restante?endpoint=https://s3.example.org&region=eu-1"
+//	passphrase-file = "/etc/restante/passphrase"
+//
+//	[account.alice]
+//	url = "imaps://alice@mail.example.org"
+//	password-command = "pass show mail/alice"
+//	exclude = ["Trash", "Junk", "Lists/**"]
+type config struct {
+	// Repository is a directory, or s3://bucket/prefix?endpoint=…&region=….
+	Repository string `toml:"repository"`
+	// The passphrase: a file with it, or a command that prints it. The
+	// environment's RESTANTE_PASSPHRASE comes first.
+	PassphraseFile    string `toml:"passphrase-file"`
+	PassphraseCommand string `toml:"passphrase-command"`
+	// Identity is a file with age identities that open the repository.
+	Identity string `toml:"identity"`
+	// CacheDir is the local cache; the user's cache directory if empty.
+	CacheDir string `toml:"cache-dir"`
+	// Accounts, by name. The name is what snapshots are listed under.
+	Accounts map[string]*accountConfig `toml:"account"`
+
+	path string // of the file; empty: there is none
+}
+
+// accountConfig is an account.
+type accountConfig struct {
+	// URL is where the mail is: imaps://user@host, imap://user@host (STARTTLS),
+	// imap+insecure://user@host (clear text), maildir:DIR, mbox:DIR.
+	URL string `toml:"url"`
+	// The password: a file with it, a command that prints it, or the name of an
+	// environment variable that has it.
+	PasswordFile    string `toml:"password-file"`
+	PasswordCommand string `toml:"password-command"`
+	PasswordEnv     string `toml:"password-env"`
+	// Connections is how many there may be at once; 0 for 3.
+	Connections int `toml:"connections"`
+	// Exclude are patterns of folders that are left out: "Trash", "Lists/*",
+	// "Lists/**".
+	Exclude []string `toml:"exclude"`
+	// Vault is the vault that the account is kept in; empty for the default.
+	Vault string `toml:"vault"`
+}
+
+// configuration reads the configuration file, once.
+func (a *app) configuration() (*config, error) {
+	if a.file != nil {
+		return a.file, nil
+	}
+	path := a.Config
+	if path == "" {
+		for _, p := range configPaths() {
+			if _, err := os.Stat(p); err == nil {
+				path = p
+				break
+			}
+		}
+	}
+	c := new(config)
+	if path != "" {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("configuration: %w", err)
+		}
+		if c, err = parseConfig(path, b); err != nil {
+			return nil, err
+		}
+	}
+	a.file = c
+	return c, nil
+}
+
+func configPaths() []string {
+	paths := []string{"restante.toml"}
+	if dir, err := os.UserConfigDir(); err == nil {
+		paths = append(paths, filepath.Join(dir, "restante", "restante.toml"))
+	}
+	return append(paths, "/etc/restante/restante.toml")
+}
+
+// parseConfig reads a configuration file strictly: what it does not know is an
+// error with the line, and the key that may have been meant.
+func parseConfig(path string, b []byte) (*config, error) {
+	c := &config{path: path}
+	d := toml.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	err := d.Decode(c)
+	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok {
+		first := strict.Errors[0]
+		line, _ := first.Position()
+		key := first.Key()
+		unknown := key[len(key)-1]
+		err := fmt.Errorf("%s:%d: unknown key %q: %w", path, line, strings.Join(key, "."), errUsage)
+		known := tomlKeys(reflect.TypeFor[config]())
+		if len(key) > 2 && key[0] == "account" {
+			known = tomlKeys(reflect.TypeFor[accountConfig]())
+		}
+		if near := nearest(unknown, known); near != "" {
+			return nil, withHint(err, "did you mean %q?", near)
+		}
+		return nil, withHint(err, "known here are: %s", strings.Join(known, ", "))
+	}
+	if broken, ok := errors.AsType[*toml.DecodeError](err); ok {
+		line, column := broken.Position()
+		return nil, withHint(fmt.Errorf("%s:%d:%d: %s: %w", path, line, column, strings.TrimPrefix(broken.Error(), "toml: "), errUsage), "%s", broken.String())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", path, err, errUsage)
+	}
+	for name, account := range c.Accounts {
+		if account == nil || account.URL == "" {
+			return nil, withHint(fmt.Errorf("%s: account %q has no url: %w", path, name, errUsage), "add a line such as: url = \"imaps://%s@mail.example.org\"", name)
+		}
+	}
+	return c, nil
+}
+
+func tomlKeys(t reflect.Type) (keys []string) {
+	for f := range t.Fields() {
+		if key := f.Tag.Get("toml"); key != "" {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// nearest finds the word that differs least, if it is near.
+func nearest(word string, words []string) string {
+	best, at := "", 4
+	for _, w := range words {
+		if d := distance(word, w); d < at && d <= max(len(word), len(w))/2 {
+			best, at = w, d
+		}
+	}
+	return best
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		last := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := last
+			if a[i] != b[j] {
+				cost = 1 + min(last, row[j], row[j+1])
+			}
+			last, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}
+
+// accountNames lists the configured accounts in order.
+func (c *config) accountNames() (names []string) {
+	for name := range c.Accounts {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

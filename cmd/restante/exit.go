@@ -1,0 +1,141 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"restante/backup"
+	"restante/backup/accounts/imapconn"
+	"restante/restore"
+	"restante/storage"
+	"restante/storage/ledger"
+	"restante/storage/objects"
+)
+
+// Exit codes. They are part of what the program promises.
+const (
+	exitDone         = 0
+	exitFailed       = 1
+	exitUsage        = 2
+	exitIncomplete   = 3
+	exitNoRepository = 10
+	exitWrongKey     = 11
+	exitRefused      = 12
+)
+
+var (
+	// errIncomplete: it is done, but for what was reported.
+	errIncomplete = errors.New("done, but incomplete")
+	// errReported: it failed, and that was said already.
+	errReported    = errors.New("failed")
+	errInterrupted = errors.New("interrupted")
+	errUsage       = errors.New("wrong usage")
+)
+
+// A hinted error says what to do about it.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h *hinted) Unwrap() error { return h.error }
+
+// Hint is what to do about it; errors of other packages may have one, too.
+func (h *hinted) Hint() string { return h.hint }
+
+func withHint(err error, format string, a ...any) error {
+	return &hinted{err, fmt.Sprintf(format, a...)}
+}
+
+// report prints an error with its hint on the next line, and returns the exit
+// code.
+func (a *app) report(err error) int {
+	if err == nil {
+		return exitDone
+	}
+	code := exitCode(err)
+	if errors.Is(err, errIncomplete) || errors.Is(err, errReported) {
+		return code
+	}
+	hint := hintFor(err)
+	if a.JSON {
+		json.NewEncoder(a.err).Encode(map[string]any{"error": err.Error(), "hint": hint, "code": code})
+		return code
+	}
+	fmt.Fprintf(a.err, "restante: %v\n", err)
+	if hint != "" {
+		fmt.Fprintf(a.err, "  hint: %s\n", strings.ReplaceAll(hint, "\n", "\n        "))
+	}
+	return code
+}
+
+func exitCode(err error) int {
+	switch {
+	case errors.Is(err, errIncomplete):
+		return exitIncomplete
+	case errors.Is(err, errUsage):
+		return exitUsage
+	case errors.Is(err, storage.ErrNoRepository):
+		return exitNoRepository
+	case errors.Is(err, storage.ErrWrongKey):
+		return exitWrongKey
+	case errors.Is(err, objects.ErrRefused), errors.Is(err, objects.ErrBroken), errors.Is(err, objects.ErrFull):
+		return exitRefused
+	}
+	return exitFailed
+}
+
+// hintFor says what can be done about an error.
+func hintFor(err error) string {
+	var h interface {
+		error
+		Hint() string
+	}
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	_, dns := errors.AsType[*net.DNSError](err)
+	_, op := errors.AsType[*net.OpError](err)
+	switch {
+	case errors.Is(err, errInterrupted):
+		return "what was committed until then is kept; the next run goes on from there"
+	case errors.Is(err, storage.ErrNoRepository):
+		return "make one with: restante init --repository WHERE"
+	case errors.Is(err, storage.ErrExists):
+		return "use it as it is, or give another --repository"
+	case errors.Is(err, storage.ErrWrongKey):
+		return "the passphrase comes from RESTANTE_PASSPHRASE, --passphrase-file, --passphrase-command, the configuration, or the prompt; identities from --identity"
+	case errors.Is(err, objects.ErrFull):
+		return "make room and run again; what was committed before is untouched, and nothing half-written counts"
+	case errors.Is(err, objects.ErrBroken):
+		return "this store would lose mail when two programs write at the same time; use another one, or a version of it that honours conditional writes (If-None-Match)"
+	case errors.Is(err, objects.ErrRefused):
+		return "check the permissions and credentials (for S3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, the bucket's name and policy)"
+	case errors.Is(err, ledger.ErrShorter):
+		return "something put the store back to an older state. If that was meant, delete the local cache of it (restante stats shows where) and run again"
+	case errors.Is(err, ledger.ErrNewer):
+		return "install a newer version of restante"
+	case errors.Is(err, ledger.ErrUnknown):
+		return "run the same again when the store answers; nothing is stored twice"
+	case errors.Is(err, ledger.ErrChain), errors.Is(err, storage.ErrDamaged), errors.Is(err, storage.ErrMissing):
+		return "restante check --read-data names everything that is damaged; a copy or an older version of the object in the store mends it"
+	case errors.Is(err, storage.ErrNoSnapshot):
+		return "restante snapshots lists what there is"
+	case errors.Is(err, storage.ErrPruned):
+		return "run it again"
+	case errors.Is(err, imapconn.ErrLogin):
+		return "check the user name and password; many providers want an app password for IMAP, or have IMAP switched off until it is allowed"
+	case errors.Is(err, imapconn.ErrTLS):
+		return "a server with its own authority needs ?ca=FILE in its URL; imap:// is for STARTTLS, imaps:// for TLS from the start"
+	case errors.Is(err, imapconn.ErrBusy), errors.Is(err, backup.ErrBusy):
+		return "the server has too many connections or asks for patience; try again later, or with --connections 1"
+	case errors.Is(err, restore.ErrRoom):
+		return "restore less with --folder or --message, or have the quota raised"
+	case errors.Is(err, imapconn.ErrTimeout), dns, op:
+		return "check the host name, the port and the network"
+	}
+	return ""
+}

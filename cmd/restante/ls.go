@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"restante/restore"
+	"restante/storage"
+)
+
+type lsCmd struct {
+	Account string   `arg:"" help:"Account, by name or URL."`
+	Folders []string `arg:"" optional:"" name:"folder" help:"Folders whose messages are listed: names, or patterns such as 'Lists/*'."`
+	Point
+	Search
+}
+
+func (*lsCmd) Help() string {
+	return `Without a folder and without anything to search for, the folders are listed. Each message is shown with the reference that cat and restore take.
+
+Example:
+
+  restante ls alice
+  restante ls alice INBOX --at 2026-11-20
+  restante ls alice --sender bob@example.org --subject invoice --after 2026-01-01`
+}
+
+func (c *lsCmd) Run(ctx context.Context, a *app) error {
+	sel, err := c.selection(c.Folders, nil)
+	if err != nil {
+		return err
+	}
+	repo, tree, err := a.openAt(ctx, c.Account, c.At)
+	if err != nil {
+		return err
+	}
+	defer repo.Close()
+	if sel.Whole() {
+		return c.folders(a, tree)
+	}
+	groups, err := sel.Groups(ctx, tree)
+	if err != nil {
+		return err
+	}
+	return c.messages(ctx, a, groups)
+}
+
+// folderJSON is how folders are printed for programs.
+type folderJSON struct {
+	Name          string   `json:"name"`
+	Messages      int64    `json:"messages"`
+	Bytes         int64    `json:"bytes"`
+	SpecialUse    []string `json:"special_use,omitempty"`
+	Subscribed    bool     `json:"subscribed"`
+	Attributes    []string `json:"attributes,omitempty"`
+	UIDValidity   uint32   `json:"uidvalidity"`
+	UIDNext       uint32   `json:"uidnext"`
+	HighestModSeq uint64   `json:"highestmodseq"`
+	Missing       []uint32 `json:"missing_uids,omitempty"`
+}
+
+func (c *lsCmd) folders(a *app, tree *storage.Tree) error {
+	if a.JSON {
+		out := []folderJSON{}
+		for _, f := range tree.Folders {
+			j := folderJSON{Name: f.Name(), Messages: f.Messages, Bytes: f.Bytes, SpecialUse: f.SpecialUse, Subscribed: f.Subscribed,
+				Attributes: f.Attributes, UIDValidity: f.UIDValidity, UIDNext: f.UIDNext, HighestModSeq: f.HighestModSeq}
+			for _, m := range f.Missing {
+				j.Missing = append(j.Missing, m.UID)
+			}
+			out = append(out, j)
+		}
+		return a.printJSON(map[string]any{"snapshot": toJSON(tree.Snapshot), "folders": out})
+	}
+	s := tree.Snapshot
+	fmt.Fprintf(a.out, "%s at %s (snapshot %s): %s in %s, %s\n", s.Account, at(s.StartedAt()), s.ID.Short(), messages(s.Messages), number(int64(s.Folders), "folder"), octets(s.Bytes))
+	return a.table(func(row func(...any)) {
+		row("FOLDER", "MESSAGES", "SIZE", "")
+		for _, f := range tree.Folders {
+			notes := append([]string{}, f.SpecialUse...)
+			notes = append(notes, f.Attributes...)
+			if !f.Subscribed {
+				notes = append(notes, "not subscribed")
+			}
+			if n := len(f.Missing); n > 0 {
+				notes = append(notes, fmt.Sprintf("%s could not be had", messages(int64(n))))
+			}
+			row(f.Name(), count(f.Messages), octets(f.Bytes), strings.Join(notes, ", "))
+		}
+	})
+}
+
+// messageJSON is how messages are printed for programs.
+type messageJSON struct {
+	Reference    string     `json:"reference"`
+	Folder       string     `json:"folder"`
+	UID          uint32     `json:"uid"`
+	From         string     `json:"from"`
+	To           string     `json:"to"`
+	Subject      string     `json:"subject"`
+	Date         *time.Time `json:"date,omitempty"`
+	InternalDate *time.Time `json:"internal_date,omitempty"`
+	Bytes        int64      `json:"bytes"`
+	Flags        []string   `json:"flags"`
+}
+
+func messageToJSON(folder string, m *storage.Message) messageJSON {
+	j := messageJSON{Reference: restore.Reference(folder, m.UID), Folder: folder, UID: m.UID, From: m.From, To: m.To, Subject: m.Subject, Bytes: m.Size, Flags: m.Flags}
+	if j.Flags == nil {
+		j.Flags = []string{}
+	}
+	if !m.Date.IsZero() {
+		j.Date = &m.Date
+	}
+	if !m.InternalDate.IsZero() {
+		j.InternalDate = &m.InternalDate
+	}
+	return j
+}
+
+func (c *lsCmd) messages(ctx context.Context, a *app, groups []restore.Group) error {
+	if a.JSON {
+		return jsonArray(a.out, func(add func(any) error) error {
+			for _, g := range groups {
+				for m, err := range g.Messages {
+					if err != nil {
+						return err
+					}
+					if err := add(messageToJSON(g.Folder.Name(), &m)); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+	}
+	found := int64(0)
+	for _, g := range groups {
+		for m, err := range g.Messages {
+			if err != nil {
+				return err
+			}
+			found++
+			a.printMessage(g.Folder.Name(), &m, "")
+		}
+	}
+	fmt.Fprintf(a.err, "%s\n", messages(found))
+	return nil
+}
+
+// printMessage prints one line of a list of messages.
+func (a *app) printMessage(folder string, m *storage.Message, note string) {
+	when := m.Date
+	if when.IsZero() {
+		when = m.InternalDate
+	}
+	fmt.Fprintf(a.out, "%-20s  %-16s  %-28s  %9s  %s%s\n", oneLine(restore.Reference(folder, m.UID)), at(when), cut(oneLine(m.From), 28), octets(m.Size), cut(oneLine(m.Subject), 70), note)
+}
+
+// jsonArray prints an array element by element: there may be a million.
+func jsonArray(w io.Writer, fill func(add func(any) error) error) error {
+	sep := "[\n"
+	err := fill(func(v any) error {
+		b, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(w, "%s  %s", sep, b)
+		sep = ",\n"
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if sep == "[\n" {
+		_, err = fmt.Fprintln(w, "[]")
+	} else {
+		_, err = fmt.Fprintln(w, "\n]")
+	}
+	return err
+}

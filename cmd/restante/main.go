@@ -1,0 +1,121 @@
+// Command restante keeps every mailbox until you call for it: it backs mail
+// accounts up into an encrypted, deduplicated repository, and puts any point
+// in time back.
+//
+// Each command has a file of its own; open.go is where they get repositories,
+// accounts and targets from.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is all commands and what can be said to each of them.
+type cli struct {
+	Globals
+
+	Init      initCmd      `cmd:"" help:"Make a repository."`
+	Backup    backupCmd    `cmd:"" help:"Back up accounts."`
+	Snapshots snapshotsCmd `cmd:"" help:"List snapshots: the points in time there are."`
+	Ls        lsCmd        `cmd:"" help:"List an account's folders, or the messages of a folder."`
+	Cat       catCmd       `cmd:"" help:"Write out one message, octet for octet."`
+	Diff      diffCmd      `cmd:"" help:"Tell what changed between two points in time."`
+	Vanished  vanishedCmd  `cmd:"" help:"List messages that were in an account and are not any more."`
+	Restore   restoreCmd   `cmd:"" help:"Put messages back: to a server, a Maildir or an mbox directory."`
+	Check     checkCmd     `cmd:"" help:"Prove that the repository is whole."`
+	Probe     probeCmd     `cmd:"" help:"Prove that a store can hold a repository."`
+	Stats     statsCmd     `cmd:"" help:"Tell how much is stored, and of what."`
+	Key       keyCmd       `cmd:"" help:"List, add and remove what opens the repository."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
+}
+
+// Globals can be said to every command.
+type Globals struct {
+	Config            string `short:"c" placeholder:"FILE" env:"RESTANTE_CONFIG" help:"Configuration file (default: restante.toml in ., the user's configuration directory, /etc/restante)."`
+	Repository        string `short:"r" placeholder:"WHERE" env:"RESTANTE_REPOSITORY" help:"A directory, or s3://bucket/prefix?endpoint=https://host:port&region=…"`
+	PassphraseFile    string `placeholder:"FILE" help:"File with the repository's passphrase (or set RESTANTE_PASSPHRASE)."`
+	PassphraseCommand string `placeholder:"COMMAND" help:"Command that prints the repository's passphrase."`
+	Identity          string `placeholder:"FILE" env:"RESTANTE_IDENTITY" help:"File with age identities that open the repository."`
+	CacheDir          string `placeholder:"DIR" env:"RESTANTE_CACHE_DIR" help:"Local cache; may be deleted at any time."`
+	JSON              bool   `help:"Print JSON."`
+	Quiet             bool   `short:"q" help:"No progress."`
+	Verbose           bool   `short:"v" help:"Say more about what happens, on standard error."`
+}
+
+const description = `Restante keeps every mailbox until you call for it.
+
+Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but incomplete; 10 no repository; 11 wrong key; 12 the store refused.`
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// app is what a command works with.
+type app struct {
+	*Globals
+	in       io.Reader
+	out, err io.Writer
+	log      *slog.Logger
+	ask      func(question string) (string, error) // for secrets
+	file     *config                               // nil until configuration is read
+}
+
+// run runs the program and returns its exit code.
+func run(args []string, in io.Reader, out, errOut io.Writer) int {
+	// What is not mail in flight is small. Without a limit the collector lets
+	// twice as much lie about.
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(200 << 20)
+	}
+	c := new(cli)
+	exited := -1
+	parser, err := kong.New(c, kong.Name("restante"), kong.Description(description),
+		kong.Writers(out, errOut), kong.UsageOnError(), kong.Exit(func(code int) { exited = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
+	if err != nil {
+		fmt.Fprintln(errOut, "restante:", err)
+		return exitFailed
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	k, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited // help was printed
+	}
+	if err != nil {
+		fmt.Fprintf(errOut, "restante: %v\n", err)
+		if p, ok := errors.AsType[*kong.ParseError](err); ok && p.Context != nil && p.Context.Command() != "" {
+			fmt.Fprintf(errOut, "  hint: restante %s --help shows how, with an example\n", p.Context.Command())
+		} else {
+			fmt.Fprintln(errOut, "  hint: restante --help lists the commands")
+		}
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	level := slog.LevelError
+	if c.Verbose {
+		level = slog.LevelDebug
+	}
+	a := &app{Globals: &c.Globals, in: in, out: out, err: errOut,
+		log: slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: level}))}
+	a.ask = a.prompt
+	k.BindTo(ctx, (*context.Context)(nil))
+	k.Bind(a)
+	err = k.Run()
+	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errInterrupted
+	}
+	return a.report(err)
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"filippo.io/age"
+
+	"restante/backup/accounts"
+	"restante/storage"
+	"restante/storage/objects"
+	"restante/storage/objects/s3"
+)
+
+// lookupEnv finds a variable that is set to something.
+func lookupEnv(name string) (string, bool) {
+	value := os.Getenv(name)
+	return value, value != ""
+}
+
+// openStore opens the object store that the repository is, or will be, in.
+func (a *app) openStore(ctx context.Context, create bool) (*objects.Counter, error) {
+	where, err := a.where()
+	if err != nil {
+		return nil, err
+	}
+	var store objects.Store
+	switch {
+	case strings.HasPrefix(where, "s3:"):
+		store, err = s3.Open(ctx, where)
+	case create:
+		store, err = objects.CreateDir(where)
+	default:
+		store, err = objects.OpenDir(where)
+		if errors.Is(err, os.ErrNotExist) {
+			err = fmt.Errorf("%s: %w", where, storage.ErrNoRepository)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return objects.Counted(store), nil
+}
+
+func (a *app) where() (string, error) {
+	if a.Repository != "" {
+		return a.Repository, nil
+	}
+	c, err := a.configuration()
+	if err != nil {
+		return "", err
+	}
+	if c.Repository == "" {
+		return "", withHint(fmt.Errorf("which repository? %w", errUsage), "give --repository, set RESTANTE_REPOSITORY, or write it into restante.toml")
+	}
+	if strings.HasPrefix(c.Repository, "s3:") || filepath.IsAbs(c.Repository) {
+		return c.Repository, nil
+	}
+	return filepath.Join(filepath.Dir(c.path), c.Repository), nil
+}
+
+func (a *app) storageOptions() storage.Options {
+	dir := a.CacheDir
+	if c, err := a.configuration(); err == nil && dir == "" {
+		dir = c.CacheDir
+	}
+	if dir == "" {
+		if user, err := os.UserCacheDir(); err == nil {
+			dir = filepath.Join(user, "restante")
+		}
+	}
+	return storage.Options{CacheDir: dir, Writer: "restante " + version() + " on " + hostname(), Log: a.log}
+}
+
+func hostname() string {
+	name, _ := os.Hostname()
+	return name
+}
+
+// openRepository opens the repository.
+func (a *app) openRepository(ctx context.Context, stale bool) (*storage.Repository, *objects.Counter, error) {
+	store, err := a.openStore(ctx, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	unlock, err := a.unlock(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	o := a.storageOptions()
+	o.Stale = stale
+	repo, err := storage.Open(ctx, store, unlock, o)
+	return repo, store, err
+}
+
+// unlock gathers what may open the repository.
+func (a *app) unlock(ctx context.Context) (storage.Unlock, error) {
+	var u storage.Unlock
+	c, err := a.configuration()
+	if err != nil {
+		return u, err
+	}
+	identity := a.Identity
+	if identity == "" {
+		identity = c.Identity
+	}
+	if identity != "" {
+		b, err := os.ReadFile(identity)
+		if err != nil {
+			return u, fmt.Errorf("identities: %w", err)
+		}
+		if u.Identities, err = age.ParseIdentities(bytes.NewReader(b)); err != nil {
+			return u, fmt.Errorf("identities in %s: %w", identity, err)
+		}
+	}
+	given, ok, err := a.givenPassphrase(ctx)
+	if err != nil {
+		return u, err
+	}
+	if ok {
+		u.Passphrase = func() (string, error) { return given, nil }
+	} else if len(u.Identities) == 0 {
+		u.Passphrase = func() (string, error) {
+			p, err := a.ask("Passphrase of the repository")
+			if err != nil {
+				return "", fmt.Errorf("no passphrase was given, and %w: %w", err, storage.ErrWrongKey)
+			}
+			return p, nil
+		}
+	}
+	return u, nil
+}
+
+// givenPassphrase is the passphrase, if it need not be asked for.
+func (a *app) givenPassphrase(ctx context.Context) (passphrase string, given bool, err error) {
+	if p, ok := lookupEnv("RESTANTE_PASSPHRASE"); ok {
+		return p, true, nil
+	}
+	c, err := a.configuration()
+	if err != nil {
+		return "", false, err
+	}
+	for _, s := range []struct{ file, command string }{
+		{file: a.PassphraseFile}, {command: a.PassphraseCommand},
+		{file: beside(c.path, c.PassphraseFile)}, {command: c.PassphraseCommand},
+	} {
+		secret := accounts.FromFile(s.file, a.log)
+		switch {
+		case s.command != "":
+			secret = accounts.FromCommand(s.command, commandTimeout)
+		case s.file == "":
+			continue
+		}
+		if passphrase, err = secret(ctx); err != nil {
+			return "", false, fmt.Errorf("passphrase of the repository: %w", err)
+		}
+		return passphrase, true, nil
+	}
+	return "", false, nil
+}
+
+// beside makes a path in the configuration file relative to that file.
+func beside(config, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(config), path)
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"restante/restore"
+	"restante/storage"
+)
+
+type restoreCmd struct {
+	Account string   `arg:"" help:"Account whose mail is restored, by name or URL."`
+	Folders []string `arg:"" optional:"" name:"folder" help:"Only these folders: names, or patterns such as 'Lists/*' and 'Lists/**'."`
+	Point
+	Message  []string `short:"m" placeholder:"FOLDER#UID" help:"Only these messages, as ls shows them."`
+	Vanished bool     `help:"Only what vanished: messages of any snapshot since --since that are not in the latest one."`
+	Since    string   `default:"7d" placeholder:"WHEN" help:"With --vanished: from this point in time on (default: 7d)."`
+	Search
+	To   string `placeholder:"URL" help:"Where to: imaps://user@host and the like, maildir:DIR, mbox:DIR, or another account's name (default: the account itself)."`
+	Into string `placeholder:"FOLDER" help:"Put everything below this folder instead of where it was."`
+	AccountAccess
+	DryRun bool `short:"n" help:"Only say what would be done."`
+}
+
+func (*restoreCmd) Help() string {
+	return `Adds what is missing there, and nothing else: a message that is in the folder already, octet for octet, is not added again, and nothing is ever changed or deleted. An interrupted restore can be started again.
+
+Messages that the server refuses are named; the rest is restored (exit code 3).
+
+Example:
+
+  restante restore alice --at 2026-11-20 --dry-run
+  restante restore alice --vanished --since 7d
+  restante restore alice INBOX 'Lists/**' --to imaps://bob@mail.example.org --into "From alice"
+  restante restore alice --message 'INBOX#4711' --to maildir:/tmp/found`
+}
+
+func (c *restoreCmd) Run(ctx context.Context, a *app) error {
+	sel, err := c.selection(c.Folders, c.Message)
+	if err != nil {
+		return err
+	}
+	if c.Vanished && (c.At != "latest" || len(c.Message) > 0) {
+		return withHint(fmt.Errorf("--vanished goes with --since, not with --at or --message: %w", errUsage), "restante vanished %s --since %s lists what would come back", c.Account, c.Since)
+	}
+	to := c.To
+	if to == "" {
+		to = c.Account
+	}
+	destination, err := a.account(to, "", &c.AccountAccess)
+	if err != nil {
+		return err
+	}
+	repo, groups, own, err := c.groups(ctx, a, sel)
+	if err != nil {
+		return err
+	}
+	defer repo.Close()
+	target, err := destination.target(a)
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+
+	o := restore.Options{DryRun: c.DryRun, Progress: new(restore.Progress), Log: a.log}
+	if c.Into != "" {
+		o.Into = storage.FolderLevels(c.Into)
+	} else if destination.name == own {
+		o.Known = a.knownIn(repo, own)
+	}
+	d := a.watch(restoreMoment(o.Progress))
+	report, err := restore.Run(ctx, repo, groups, target, o)
+	d.end()
+	if report != nil {
+		if a.JSON {
+			if printErr := a.printJSON(report); printErr != nil {
+				return printErr
+			}
+		} else if err == nil || len(report.Folders) > 0 {
+			c.print(a, report)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if len(report.Totals().Refused) > 0 {
+		return errIncomplete
+	}
+	return nil
+}
+
+// groups finds what is to be restored, and the account's name.
+func (c *restoreCmd) groups(ctx context.Context, a *app, sel *restore.Selection) (repo *storage.Repository, groups []restore.Group, own string, err error) {
+	if c.Vanished {
+		if repo, _, err = a.openRepository(ctx, false); err != nil {
+			return nil, nil, "", err
+		}
+		name, list, err := a.vanished(ctx, repo, c.Account, c.Since)
+		if err != nil {
+			repo.Close()
+			return nil, nil, "", err
+		}
+		return repo, restore.VanishedGroups(list, sel), name, nil
+	}
+	repo, tree, err := a.openAt(ctx, c.Account, c.At)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	if groups, err = sel.Groups(ctx, tree); err != nil {
+		repo.Close()
+		return nil, nil, "", err
+	}
+	return repo, groups, tree.Snapshot.Account, nil
+}
+
+// knownIn tells what messages an account's own server has, as far as the
+// latest snapshot knows them by their places.
+func (a *app) knownIn(repo *storage.Repository, account string) func(context.Context, []string, uint32) (map[string]storage.BlobID, error) {
+	return func(ctx context.Context, levels []string, epoch uint32) (map[string]storage.BlobID, error) {
+		latest, ok := repo.Latest(account)
+		if !ok {
+			return nil, nil
+		}
+		tree, err := repo.OpenSnapshot(ctx, latest)
+		if err != nil {
+			return nil, err
+		}
+		f := tree.Folder(levels)
+		if f == nil || f.UIDValidity != epoch {
+			return nil, nil
+		}
+		known := make(map[string]storage.BlobID, f.Messages)
+		for list, err := range f.PageWise(ctx, nil) {
+			if err != nil {
+				return nil, err
+			}
+			for i := range list {
+				known[strconv.FormatUint(uint64(list[i].UID), 10)] = list[i].Recipe
+			}
+		}
+		return known, nil
+	}
+}
+
+func (c *restoreCmd) print(a *app, r *restore.Report) {
+	verb := "appended"
+	if r.DryRun {
+		verb = "would be appended"
+	}
+	for _, f := range r.Folders {
+		n := f.Appended
+		if r.DryRun {
+			n = f.Missing
+		}
+		if n == 0 && len(f.Refused) == 0 && !f.Create && f.Present == 0 {
+			continue
+		}
+		fmt.Fprintf(a.out, "%s: %s %s, %s there already", oneLine(f.Place), messages(n), verb, count(f.Present))
+		if f.Create {
+			fmt.Fprint(a.out, ", new folder")
+		}
+		fmt.Fprintln(a.out)
+		for _, n := range f.Notes {
+			fmt.Fprintf(a.out, "  note: %s\n", oneLine(n))
+		}
+		for _, flag := range slices.Sorted(maps.Keys(f.Dropped)) {
+			fmt.Fprintf(a.out, "  note: the server does not keep %s, which %s had\n", oneLine(flag), messages(f.Dropped[flag]))
+		}
+		for _, m := range f.Refused {
+			fmt.Fprintf(a.out, "  not restored: %s: %s\n", oneLine(restore.Reference(f.Folder, m.UID)), oneLine(strings.TrimSpace(m.Reason)))
+		}
+	}
+	sum := r.Totals()
+	if r.DryRun {
+		fmt.Fprintf(a.out, "%s (%s) would be restored to %s, %s are there already\n", messages(sum.Missing), octets(sum.Bytes), r.Target, count(sum.Present))
+		return
+	}
+	fmt.Fprintf(a.out, "%s restored to %s, %s were there already", messages(sum.Appended), r.Target, count(sum.Present))
+	if len(sum.Refused) > 0 {
+		fmt.Fprintf(a.out, ", %s refused", count(int64(len(sum.Refused))))
+	}
+	fmt.Fprintln(a.out)
+}
