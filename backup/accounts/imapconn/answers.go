@@ -61,7 +61,7 @@ func (f *filter) flagsAnswer(s *scan) error {
 		return err
 	}
 	f.finish()
-	return f.unasked(nil)
+	return nil
 }
 
 // finish ends a line and shows it.
@@ -121,9 +121,8 @@ func (f *filter) delimiter(s *scan) error {
 func (f *filter) list(s *scan) error {
 	cmd := f.pend.one("LIST")
 	if cmd == nil {
-		return f.unasked(s)
+		return s.rest()
 	}
-	f.asked()
 	if cmd.folders++; cmd.folders > f.limit.folders {
 		return broken("more than %d folders", f.limit.folders)
 	}
@@ -158,9 +157,8 @@ var statusBits = map[string]int{
 // not know, or whose values are no numbers, are left out: unknown, not zero.
 func (f *filter) status(s *scan) error {
 	if f.pend.one("STATUS", "LIST") == nil {
-		return f.unasked(s)
+		return s.rest()
 	}
-	f.asked()
 	f.buf = append(f.buf, "* STATUS "...)
 	name, err := f.folderName(s)
 	if err == nil {
@@ -211,7 +209,7 @@ func (f *filter) status(s *scan) error {
 // does not decode the prefixes, unlike all other names; so it is done here.
 func (f *filter) namespace(s *scan) error {
 	if f.pend.one("NAMESPACE") == nil {
-		return f.unasked(s)
+		return s.rest()
 	}
 	f.buf = append(f.buf, "* NAMESPACE"...)
 	for range 3 {
@@ -269,7 +267,7 @@ func shownPrefix(prefix []byte) []byte {
 // makes it.
 func (f *filter) capability(s *scan) error {
 	if f.pend.one("CAPABILITY") == nil {
-		return f.unasked(s)
+		return s.rest()
 	}
 	f.buf = append(f.buf, "* CAPABILITY"...)
 	for _, c := range shownCaps(capsOf(s.b[s.i:])) {
@@ -282,7 +280,7 @@ func (f *filter) capability(s *scan) error {
 // quota takes "* QUOTA" (RFC 9208 section 4.2.1).
 func (f *filter) quota(s *scan) error {
 	if f.pend.one("GETQUOTA", "GETQUOTAROOT", "SETQUOTA") == nil {
-		return f.unasked(s)
+		return s.rest()
 	}
 	s.spaces()
 	root, _, err := s.text()
@@ -331,7 +329,7 @@ func (f *filter) myRights(s *scan) error { return f.aboutFolder(s, "MYRIGHTS", "
 // aboutFolder takes an answer that is a folder's name and some strings.
 func (f *filter) aboutFolder(s *scan, kind, verb string, least, most int) error {
 	if f.pend.one(verb) == nil {
-		return f.unasked(s)
+		return s.rest()
 	}
 	f.buf = append(append(append(f.buf, "* "...), kind...), ' ')
 	s.spaces()

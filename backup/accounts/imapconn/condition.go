@@ -68,7 +68,7 @@ func (f *filter) tagged(line []byte) error {
 	tag, rest, _ := bytes.Cut(line, []byte(" "))
 	cmd := f.pend.byTag(tag)
 	if cmd == nil {
-		return f.unasked(nil) // answered twice, or never sent
+		return nil // answered twice, or never sent
 	}
 	c, args := parseCondition(rest)
 	switch c.status {
@@ -108,6 +108,7 @@ func (f *filter) tagged(line []byte) error {
 // answered shows go-imap the end of a command, after what was gathered for it.
 func (f *filter) answered(cmd *command, answer []byte) {
 	f.pend.leave(cmd)
+	f.fetchLeft(cmd)
 	f.ending = answer
 	if cmd.verb == "SEARCH" {
 		f.found.due = f.found.any
@@ -156,7 +157,7 @@ func (f *filter) untaggedCondition(line []byte) error {
 		s := &scan{in: f.in, b: args}
 		f.buf = append(append(append(f.buf, "* "...), c.status...), " [PERMANENTFLAGS "...)
 		if err := f.flags(s, nil); err != nil {
-			return f.unasked(nil)
+			return nil
 		}
 		f.buf = append(append(append(f.buf, "] "...), c.text...), "\r\n"...)
 		f.show()
@@ -169,7 +170,7 @@ func (f *filter) untaggedCondition(line []byte) error {
 		args, known = nil, true
 	}
 	if !known {
-		return f.unasked(nil)
+		return nil
 	}
 	f.buf = appendCondition(f.buf, "*", c, args)
 	f.show()

@@ -15,21 +15,18 @@ import (
 // seen the UID. An answer with the UID behind the body is read to its end
 // first, the bodies going to a spool.
 type fetching struct {
-	seq, uid uint32
-	shown    bool   // go-imap has seen the beginning
-	dropped  bool   // it never will
-	body     bool   // there is a body
-	items    []byte // not yet shown, a space before each
-	early    *spool // bodies that came before the UID
-	odd      []Oddity
+	part
+	shown   bool   // go-imap has seen the beginning; text and odd are what came since
+	dropped bool   // it never will
+	early   *spool // bodies that came before the UID
 }
 
 // fetchAnswer takes "* n FETCH".
 func (f *filter) fetchAnswer(s *scan, seq uint32) error {
 	if s.spaces(); !s.special('(') {
-		return f.unasked(s)
+		return s.rest()
 	}
-	f.current = fetching{seq: seq, items: f.current.items[:0], odd: f.current.odd[:0]}
+	f.current = fetching{part: part{seq: seq, text: f.current.text[:0]}}
 	f.fetch = &f.current
 	return f.fetchItems(s)
 }
@@ -70,20 +67,23 @@ func (f *filter) fetchItems(s *scan) error {
 		return broken("%q behind a FETCH answer", clip(s.b[s.i:]))
 	}
 	f.fetch = nil
-	if !a.shown && !a.dropped && !a.body && f.pend.hold(a.seq, a.uid, a.items) {
-		f.tellOdd(a)
-		return f.unasked(nil)
+	if !a.shown && !a.dropped && f.pend.hold(&a.part) {
+		return nil
 	}
-	if err := f.fetchBegin(a); err != nil {
+	if err := f.fetchBegin(a); err != nil || a.dropped {
 		return err
 	}
-	if a.dropped {
-		return f.unasked(nil)
-	}
 	f.showEarly(a)
-	f.buf = append(append(f.buf, a.items...), ")\r\n"...)
-	f.show()
+	f.fetchEnd(a)
 	return nil
+}
+
+// fetchEnd shows the items since the last body and the end.
+func (f *filter) fetchEnd(a *fetching) {
+	f.tellOdd(a)
+	f.buf = append(append(f.buf, a.text...), ")\r\n"...)
+	f.show()
+	f.asked()
 }
 
 // itemName appends the name of a data item, section and all, in upper case.
@@ -173,7 +173,7 @@ func goodSection(b []byte) bool {
 // fetchBody deals with a body. through says that it is go-imap's turn to read it.
 func (f *filter) fetchBody(s *scan, section string) (through bool, err error) {
 	a := f.fetch
-	a.body = true
+	a.got |= itemBody
 	n, isLiteral := s.literal()
 	if !isLiteral {
 		value, plain, err := s.text()
@@ -183,11 +183,11 @@ func (f *filter) fetchBody(s *scan, section string) (through bool, err error) {
 		if plain && !is(value, "NIL") {
 			return false, broken("a body that is %q", clip(value))
 		}
-		a.items = append(append(append(a.items, ' '), section...), ' ')
+		a.text = append(append(append(a.text, ' '), section...), ' ')
 		if plain {
-			a.items = append(a.items, "NIL"...)
+			a.text = append(a.text, "NIL"...)
 		} else {
-			a.items = quote(a.items, value)
+			a.text = quote(a.text, value)
 		}
 		return false, nil
 	}
@@ -211,8 +211,9 @@ func (f *filter) fetchBody(s *scan, section string) (through bool, err error) {
 		return false, s.next()
 	}
 	f.showEarly(a)
-	f.buf = append(f.buf, a.items...)
-	a.items = a.items[:0]
+	f.tellOdd(a)
+	f.buf = append(f.buf, a.text...)
+	a.text = a.text[:0]
 	f.showBody(section, n, f.in.br)
 	return true, nil
 }
@@ -242,15 +243,25 @@ func (f *filter) fetchBegin(a *fetching) error {
 	}
 	if !ok {
 		a.dropped = true
-		if a.body && a.uid == 0 {
-			a.odd = append(a.odd, Oddity{Seq: a.seq, Item: "BODY[]"})
+		if f.opts.Odd != nil && a.got&itemBody != 0 && a.uid == 0 {
+			f.opts.Odd(Oddity{Seq: a.seq, Item: "BODY[]"})
 		}
-		f.tellOdd(a)
 		return nil
 	}
-	f.asked()
-	f.tellOdd(a)
 	a.shown = true
+	if held != nil {
+		held.add(&a.part)
+		a.text, a.odd = append(a.text[:0], held.text...), held.odd
+	}
+	f.tellOdd(a)
+	f.fetchHead(&a.part)
+	a.text = a.text[:0]
+	f.asked()
+	return nil
+}
+
+// fetchHead appends the beginning of an answer and its first items.
+func (f *filter) fetchHead(a *part) {
 	f.buf = append(f.buf, "* "...)
 	f.buf = strconv.AppendUint(f.buf, uint64(a.seq), 10)
 	f.buf = append(f.buf, " FETCH ("...)
@@ -259,12 +270,19 @@ func (f *filter) fetchBegin(a *fetching) error {
 		f.buf = append(f.buf, " UID "...)
 		f.buf = strconv.AppendUint(f.buf, uint64(a.uid), 10)
 	}
-	f.buf = append(append(f.buf, held...), a.items...)
-	a.items = a.items[:0]
+	f.buf = append(f.buf, a.text...)
 	if len(f.buf) > start { // every item has a space before it
 		f.buf = append(f.buf[:start], f.buf[start+1:]...)
 	}
-	return nil
+}
+
+// fetchLeft shows what is still held back for a command that has ended.
+func (f *filter) fetchLeft(c *command) {
+	for _, a := range f.pend.left(c) {
+		f.tellOdd(&fetching{part: *a})
+		f.fetchHead(a)
+		f.buf = append(f.buf, ")\r\n"...)
+	}
 }
 
 // showEarly shows the bodies that were spooled.
@@ -277,12 +295,13 @@ func (f *filter) showEarly(a *fetching) {
 // fetchItem deals with an item that is not a body.
 func (f *filter) fetchItem(s *scan, name []byte) error {
 	a := f.fetch
+	a.got |= itemNamed[string(name)]
 	if string(name) == "FLAGS" {
 		mark := len(f.buf)
 		if err := f.flags(s, func(raw []byte) { f.oddItem(a, "FLAGS", raw) }); err != nil {
 			return err
 		}
-		a.items = append(append(a.items, " FLAGS "...), f.buf[mark:]...)
+		a.text = append(append(a.text, " FLAGS "...), f.buf[mark:]...)
 		f.buf = f.buf[:mark]
 		return nil
 	}
@@ -306,18 +325,18 @@ func (f *filter) fetchItem(s *scan, name []byte) error {
 	case "INTERNALDATE":
 		// This is how go-imap parses it; it gives up on the zero time, too.
 		if t, err := time.Parse("_2-Jan-2006 15:04:05 -0700", string(value)); err == nil && !t.IsZero() {
-			a.items = append(append(append(a.items, ` INTERNALDATE "`...), value...), '"')
+			a.text = append(append(append(a.text, ` INTERNALDATE "`...), value...), '"')
 			return nil
 		}
 	case "RFC822.SIZE":
 		if _, ok := number(value, 63); ok {
-			a.items = append(append(a.items, " RFC822.SIZE "...), value...)
+			a.text = append(append(a.text, " RFC822.SIZE "...), value...)
 			return nil
 		}
 	case "MODSEQ": // RFC 7162 section 3.1.5
 		n := bytes.Trim(value, "() ")
 		if _, ok := number(n, 64); ok {
-			a.items = append(append(append(a.items, " MODSEQ ("...), n...), ')')
+			a.text = append(append(append(a.text, " MODSEQ ("...), n...), ')')
 			return nil
 		}
 	}
@@ -339,21 +358,16 @@ func plainValue(raw []byte) []byte {
 
 // oddItem notes a value that go-imap is not shown.
 func (f *filter) oddItem(a *fetching, name string, raw []byte) {
-	if f.opts.Odd == nil {
-		return
-	}
-	a.odd = append(a.odd, Oddity{Seq: a.seq, Item: name, Raw: string(raw)})
-	if a.shown {
-		f.tellOdd(a)
+	if f.opts.Odd != nil && !a.dropped {
+		a.odd = append(a.odd, Oddity{Seq: a.seq, Item: name, Raw: string(raw)})
 	}
 }
 
 // tellOdd reports what was noted.
 func (f *filter) tellOdd(a *fetching) {
 	for _, o := range a.odd {
-		if o.UID = a.uid; f.opts.Odd != nil {
-			f.opts.Odd(o)
-		}
+		o.UID = a.uid
+		f.opts.Odd(o)
 	}
-	a.odd = a.odd[:0]
+	a.odd = nil
 }

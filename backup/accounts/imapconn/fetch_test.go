@@ -1,7 +1,9 @@
 package imapconn
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -29,13 +31,16 @@ func TestFetchAnswers(t *testing.T) {
 		{"answer in two parts", "* 1 FETCH (UID 1 FLAGS (a))\r\n* 1 FETCH (UID 1 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\")\r\n" + hello,
 			`uid=1 flags=[a] date=1996-07-17T02:44:25-07:00 body[]="hello"`, ""},
 		{"update without UID before the body", "* 1 FETCH (FLAGS (\\Seen))\r\n" + hello, one, ""},
+		{"update with an odd flag before the body", "* 1 FETCH (UID 1 FLAGS (x]))\r\n* 1 FETCH (UID 1 FLAGS (a) BODY[] {5}\r\nhello)\r\n", `uid=1 flags=[] flags=[a] body[]="hello"`, ""},
+		{"update with an odd flag after the body", hello + "* 1 FETCH (UID 1 FLAGS (x]))\r\n", one, ""},
+		{"part with an odd date before the body", "* 1 FETCH (UID 1 INTERNALDATE NIL FLAGS (x]))\r\n" + hello, `uid=1 flags=[] body[]="hello"`, "1/1 INTERNALDATE=NIL; 1/1 FLAGS=x]"},
 		{"update after the body", hello + "* 1 FETCH (UID 1 FLAGS (\\Seen))\r\n", one, ""},
 		{"UID after the body", "* 1 FETCH (BODY[] {5}\r\nhello UID 1)\r\n", one, ""},
 		{"UID between flags after the body", "* 1 FETCH (BODY[] {5}\r\nhello FLAGS (b) UID 1 RFC822.SIZE 5)\r\n", `uid=1 flags=[b] size=5 body[]="hello"`, ""},
 		{"UID between two bodies", "* 1 FETCH (BODY[HEADER] {2}\r\nA: UID 1 BODY[TEXT] {3}\r\nxyz FLAGS ())\r\n", `uid=1 body[HEADER]="A:" body[TEXT]="xyz" flags=[]`, ""},
 		{"UID after two bodies", "* 1 FETCH (BODY[HEADER] {2}\r\nA: BODY[TEXT] {3}\r\nxyz UID 1)\r\n", `uid=1 body[HEADER]="A:" body[TEXT]="xyz"`, ""},
 		{"no UID at all", "* 1 FETCH (BODY[] {5}\r\nhello)\r\n", "", "1/0 BODY[]="},
-		{"UID zero", "* 1 FETCH (UID 0 BODY[] {5}\r\nhello)\r\n", "", "1/0 UID=0; 1/0 BODY[]="},
+		{"UID zero", "* 1 FETCH (UID 0 BODY[] {5}\r\nhello)\r\n", "", "1/0 BODY[]="},
 		{"UID twice", "* 1 FETCH (UID 1 UID 2 BODY[] {5}\r\nhello)\r\n", one, ""},
 		{"body NIL", "* 1 FETCH (UID 1 BODY[] NIL)\r\n", `uid=1 body[]=NIL`, ""},
 		{"body nil in lower case", "* 1 FETCH (UID 1 BODY[] nil)\r\n", `uid=1 body[]=NIL`, ""},
@@ -169,7 +174,7 @@ func TestFetchAnswersThatEndTheConnection(t *testing.T) {
 			}})
 			c := dial(t, s, func(o *Options) {
 				*o = o.filled()
-				o.limits.unasked = 1000
+				o.limits.answers = 1000
 			})
 			got, err := fetched(c, uids(1, 5), true)
 			if cut, _, isCut := strings.Cut(got, "!"); isCut {
@@ -226,7 +231,7 @@ func TestEndlessAnswers(t *testing.T) {
 			}})
 			c := dial(t, s, func(o *Options) {
 				*o = o.filled()
-				o.limits.unasked, o.limits.numbers = 100_000, 1<<20
+				o.limits.answers, o.limits.numbers = 100_000, 1<<20
 			})
 			err := soon(t, test.command, func() error {
 				switch test.command {
@@ -244,6 +249,85 @@ func TestEndlessAnswers(t *testing.T) {
 			}
 			t.Log(err)
 		})
+	}
+}
+
+// The same goes for answers without bodies: go-imap would take an update of
+// the flags for all there is to know of a message.
+func TestFetchAnswersInParts(t *testing.T) {
+	t.Parallel()
+	const date = ` INTERNALDATE "17-Jul-1996 02:44:25 -0700"`
+	for _, test := range []struct{ name, answer, want, odd string }{
+		{"update before the answer", "* 1 FETCH (UID 1 FLAGS (old))\r\n* 1 FETCH (UID 1 FLAGS (new)" + date + ")\r\n", "uid=1 flags=[old] flags=[new] date=1996-07-17T02:44:25-07:00", ""},
+		{"answer in parts, mixed", "* 1 FETCH (UID 1 FLAGS (a))\r\n* 2 FETCH (UID 2" + date + ")\r\n* 1 FETCH (UID 1" + date + ")\r\n* 2 FETCH (UID 2 FLAGS (b))\r\n",
+			"uid=1 flags=[a] date=1996-07-17T02:44:25-07:00\nuid=2 date=1996-07-17T02:44:25-07:00 flags=[b]", ""},
+		{"never complete", "* 2 FETCH (UID 2 FLAGS (b))\r\n* 1 FETCH (UID 1 FLAGS (a x]))\r\n", "uid=1 flags=[a]\nuid=2 flags=[b]", "1/1 FLAGS=x]"},
+		{"complete with an odd date", "* 1 FETCH (UID 1 FLAGS (a) INTERNALDATE NIL)\r\n", "uid=1 flags=[a]", "1/1 INTERNALDATE=NIL"},
+		{"nothing but the UID", "* 1 FETCH (UID 1)\r\n", "uid=1", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var odd oddities
+			s := imaptest.Start(t, imaptest.Script{Handle: map[string]func(*imaptest.Conn, imaptest.Command){
+				"UID FETCH": imaptest.Answer(test.answer + "%T OK done\r\n"),
+			}})
+			c := dial(t, s, func(o *Options) { o.Odd = odd.add })
+			got, err := fetched(c, uids(1, 5), false)
+			if err != nil {
+				t.Fatal(c.Explain(err))
+			}
+			if got != test.want || odd.String() != test.odd {
+				t.Errorf("got  %s, %s\nwant %s, %s", got, odd.String(), test.want, test.odd)
+			}
+			alive(t, c)
+		})
+	}
+}
+
+// A server that never sends an item that was asked for does not fill the
+// memory: what does not fit is shown at once.
+func TestPartsAreBounded(t *testing.T) {
+	t.Parallel()
+	const count = 50_000
+	s := imaptest.Start(t, imaptest.Script{Handle: map[string]func(*imaptest.Conn, imaptest.Command){
+		"UID FETCH": func(c *imaptest.Conn, cmd imaptest.Command) {
+			w := bufio.NewWriter(c)
+			for i := range count {
+				fmt.Fprintf(w, "* %d FETCH (UID %d FLAGS (aaaaaaaaaaaaaaaaaaaaaaaaa))\r\n", i+1, i+1)
+			}
+			w.Flush()
+			c.OK(cmd)
+		},
+	}})
+	c := dial(t, s, nil)
+	got, err := fetched(c, uids(1, 0), false)
+	if n := strings.Count(got, "uid="); err != nil || n != count {
+		t.Errorf("%d messages, %v", n, c.Explain(err))
+	}
+}
+
+// UIDs in a senseless order cost go-imap the square of their number.
+func TestSenselessOrder(t *testing.T) {
+	t.Parallel()
+	s := imaptest.Start(t, imaptest.Script{Handle: map[string]func(*imaptest.Conn, imaptest.Command){
+		"UID FETCH": func(c *imaptest.Conn, cmd imaptest.Command) {
+			w := bufio.NewWriter(c)
+			for i := 20_000; i > 0; i -= 2 {
+				fmt.Fprintf(w, "* %d FETCH (UID %d FLAGS ())\r\n", i, i)
+			}
+			w.Flush()
+			c.OK(cmd)
+		},
+	}})
+	for limit, want := range map[int]error{1_000_000: ErrProtocol, 100_000_000: nil} {
+		c := dial(t, s, func(o *Options) {
+			*o = o.filled()
+			o.limits.disorder = limit
+		})
+		cmd := c.Fetch(uids(1, 0), &imap.FetchOptions{UID: true, Flags: true})
+		if err := c.Explain(cmd.Close()); !errors.Is(err, want) {
+			t.Errorf("%d: %v", limit, err)
+		}
 	}
 }
 

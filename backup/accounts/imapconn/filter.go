@@ -42,7 +42,7 @@ type filter struct {
 	spool   *spool   // bodies in queue read from it
 	ending  []byte   // a tagged answer behind what was found
 	found   found
-	strange int // answers in a row that nobody asked for
+	strange int // answers since the last message or end of a command
 	work    int // see limits.disorder
 	bye     *condition
 }
@@ -137,16 +137,18 @@ func (f *filter) step() error {
 
 // answer deals with the answer that begins with line.
 func (f *filter) answer(line []byte) error {
+	if f.strange++; f.strange > f.limit.answers {
+		return broken("more than %d answers without a message or the end of a command", f.limit.answers)
+	}
 	if len(line) == 0 {
-		return f.unasked(nil)
+		return f.late()
 	}
 	if line[0] == '+' {
-		if !f.pend.goAhead() {
-			return f.unasked(nil)
+		if f.pend.goAhead() {
+			f.buf = append(f.buf, goOn...)
+			f.show()
 		}
-		f.buf = append(f.buf, goOn...)
-		f.show()
-		return nil
+		return f.late()
 	}
 	if line[0] != '*' {
 		return f.tagged(line)
@@ -156,11 +158,21 @@ func (f *filter) answer(line []byte) error {
 	word := s.word()
 	if n, ok := number(word, 32); ok {
 		s.spaces()
-		return f.numbered(s, uint32(n), s.word())
+		kind := s.word()
+		if is(kind, "FETCH") {
+			return f.fetchAnswer(s, uint32(n))
+		}
+		if err := f.late(); err != nil {
+			return err
+		}
+		return f.numbered(s, uint32(n), kind)
+	}
+	if err := f.late(); err != nil {
+		return err
 	}
 	var upper [12]byte
 	if len(word) > len(upper) {
-		return f.unasked(s)
+		return s.rest()
 	}
 	switch string(bytes.ToUpper(append(upper[:0], word...))) {
 	case "OK", "NO", "BAD", "BYE", "PREAUTH":
@@ -186,39 +198,32 @@ func (f *filter) answer(line []byte) error {
 	case "MYRIGHTS":
 		return f.myRights(s)
 	}
-	return f.unasked(s) // VANISHED, ENABLED, ID, and what nobody has heard of
+	return s.rest() // VANISHED, ENABLED, ID, and what nobody has heard of
 }
 
 // numbered deals with "* n EXISTS" and its kind.
 func (f *filter) numbered(s *scan, n uint32, kind []byte) error {
-	switch {
-	case is(kind, "FETCH"):
-		return f.fetchAnswer(s, n)
-	case is(kind, "EXISTS"), is(kind, "EXPUNGE") && n > 0:
-		f.buf = fmt.Appendf(f.buf, "* %d %s\r\n", n, bytes.ToUpper(kind))
-		f.show()
-		return f.unasked(nil)
-	}
-	return f.unasked(s)
-}
-
-// unasked skips the rest of an answer that no command asked for. It has its
-// limits: a server that sends nothing else is not going to answer.
-func (f *filter) unasked(s *scan) error {
-	if f.strange++; f.strange > f.limit.unasked {
-		return broken("more than %d answers that nobody asked for", f.limit.unasked)
-	}
-	if f.pend.patience(f.opts.Idle, f.opts.Total) == overdue {
-		return fmt.Errorf("%w: no command was answered within %v", ErrTimeout, f.opts.Total)
-	}
-	if s == nil {
-		return nil
+	if is(kind, "EXISTS") || is(kind, "EXPUNGE") && n > 0 {
+		f.buf = fmt.Appendf(f.buf, "* %d %s", n, bytes.ToUpper(kind))
+		f.finish()
 	}
 	return s.rest()
 }
 
-// asked notes that an answer was expected.
-func (f *filter) asked() { f.strange = 0 }
+// late says whether a command has been waiting for too long, whatever else
+// the server has to say meanwhile.
+func (f *filter) late() error {
+	if f.pend.patience(f.opts.Idle, f.opts.Total) == overdue {
+		return fmt.Errorf("%w: neither a message nor the end of a command for %v", ErrTimeout, f.opts.Total)
+	}
+	return nil
+}
+
+// asked notes that the server has sent something that was asked for.
+func (f *filter) asked() {
+	f.strange = 0
+	f.pend.progress()
+}
 
 // disordered adds to the work that numbers in a senseless order have cost
 // go-imap, which is the square of their count.

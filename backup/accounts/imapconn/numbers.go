@@ -136,7 +136,7 @@ type found struct {
 // error, never an omission: the numbers say which messages exist.
 func (f *filter) search(s *scan) error {
 	if f.pend.one("SEARCH") == nil {
-		return f.unasked(s)
+		return s.rest()
 	}
 	f.found.any = true
 	if f.found.octets += len(s.b); f.found.octets > f.limit.numbers {
@@ -194,7 +194,7 @@ func (f *filter) showFound() {
 func (f *filter) esearch(s *scan) error {
 	cmd := f.pend.one("SEARCH")
 	if cmd == nil {
-		return f.unasked(s)
+		return s.rest()
 	}
 	bad := func() error { return broken("an ESEARCH answer with %q", clip(s.b[max(0, s.i-20):])) }
 	tag := []byte(cmd.tag) // go-imap cannot do without one

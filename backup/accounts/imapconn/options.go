@@ -72,8 +72,8 @@ type Options struct {
 	// Idle is how long the server may be silent while an answer is due, and
 	// how long it may not take what is written to it. Default: 5 minutes.
 	Idle time.Duration
-	// Total bounds each command whose answer is not mail, however lively the
-	// server is meanwhile. Default: 30 minutes.
+	// Total is how long the server may go without ending a command or sending
+	// a message, however lively it is meanwhile. Default: 30 minutes.
 	Total time.Duration
 	// MinRate is the least a server may send in the middle of an answer, in
 	// octets per second of waiting for it, looked at every minute. Default:
@@ -97,7 +97,7 @@ type limits struct {
 	inline   int64         // octets of a literal that is not a message
 	depth    int           // lists within lists
 	folders  int           // LIST answers to one command
-	unasked  int           // answers in a row that no command asked for
+	answers  int           // answers without a message or the end of a command
 	spool    int64         // octets of an early body that are kept in memory
 	rate     time.Duration // how much waiting MinRate is measured over
 	disorder int           // work on numbers that come in a senseless order
@@ -125,7 +125,7 @@ func (o Options) filled() Options {
 	if o.limits == (limits{}) {
 		o.limits = limits{
 			line: 64 << 10, numbers: 32 << 20, inline: 1 << 20, depth: 100,
-			folders: 100_000, unasked: 1_000_000, spool: 1 << 20, rate: time.Minute,
+			folders: 100_000, answers: 1_000_000, spool: 1 << 20, rate: time.Minute,
 			disorder: 4_000_000_000,
 		}
 	}

@@ -2,6 +2,8 @@ package imapconn
 
 import (
 	"bytes"
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +20,7 @@ type pending struct {
 	fetches  []*fetchCommand // in the order in which they were sent
 	awaiting *command        // sent the header of a literal, or IDLE, and wants a "+"
 	words    [][]byte        // lines of our own for go-imap
-	since    time.Time       // when the server last paid, or began to owe, an answer
+	since    time.Time       // when the server last answered a command or sent a message, or began to owe that
 	wake     chan struct{}
 }
 
@@ -39,14 +41,49 @@ type command struct {
 // or STORE): the first one sent whose set holds the message, and which has
 // not had it yet, gets the answer. go-imap lets each take one answer per
 // message only, so which answers go-imap is shown decides whether it finds
-// the body.
+// what was asked for.
 type fetchCommand struct {
 	byUID bool
-	body  bool // asks for a body
+	want  items
 	set   numbers
 	had   numbers
-	held  map[uint32][]byte // answers without the body, waiting for the one with it
-	kept  int               // octets in held
+	held  map[uint32]*part // see hold
+	kept  int              // octets in held
+}
+
+// items is a set of data items of a message.
+type items int
+
+const (
+	itemFlags items = 1 << iota
+	itemDate
+	itemSize
+	itemModSeq
+	itemBody
+)
+
+var itemNamed = map[string]items{
+	"FLAGS": itemFlags, "INTERNALDATE": itemDate, "RFC822.SIZE": itemSize, "MODSEQ": itemModSeq,
+}
+
+// wanted reads the items that a FETCH asks for.
+func wanted(args string) items {
+	var w items
+	for _, word := range strings.FieldsFunc(strings.ToUpper(args), func(r rune) bool { return strings.ContainsRune(" ()", r) }) {
+		w |= itemNamed[word]
+		if strings.HasPrefix(word, "BODY[") || strings.HasPrefix(word, "BODY.PEEK[") {
+			w |= itemBody
+		}
+	}
+	return w
+}
+
+// part is what has been answered about a message so far.
+type part struct {
+	seq, uid uint32
+	got      items
+	text     []byte // a space before each item
+	odd      []Oddity
 }
 
 func newPending() *pending {
@@ -66,7 +103,10 @@ func (p *pending) enter(line []byte) *command {
 	c := &command{tag: tag, verb: verb}
 	if verb == "FETCH" || verb == "STORE" {
 		set, items, _ := strings.Cut(args, " ")
-		c.fetch = &fetchCommand{byUID: byUID, body: verb == "FETCH" && asksBody(items)}
+		c.fetch = &fetchCommand{byUID: byUID}
+		if verb == "FETCH" {
+			c.fetch.want = wanted(items)
+		}
 		// A set that does not parse ("$") is empty for go-imap too.
 		c.fetch.set, _ = parseNumbers([]byte(set), true)
 	}
@@ -105,16 +145,6 @@ func (p *pending) owed() bool {
 	return p.awaiting != nil
 }
 
-func asksBody(items string) bool {
-	items = strings.ToUpper(items)
-	for _, s := range []string{"BODY[", "BODY.PEEK[", "BINARY[", "BINARY.PEEK["} {
-		if strings.Contains(items, s) {
-			return true
-		}
-	}
-	return false
-}
-
 // leave removes a command that has been answered.
 func (p *pending) leave(c *command) {
 	p.mu.Lock()
@@ -127,6 +157,13 @@ func (p *pending) leave(c *command) {
 		}
 	}
 	p.since = time.Now()
+}
+
+// progress notes that the server has sent something that was asked for.
+func (p *pending) progress() {
+	p.mu.Lock()
+	p.since = time.Now()
+	p.mu.Unlock()
 }
 
 func (p *pending) byTag(tag []byte) *command {
@@ -250,22 +287,12 @@ func (p *pending) patience(idle, total time.Duration) time.Duration {
 	if !p.owed() {
 		return 0
 	}
-	mail := false
 	for _, c := range p.commands {
-		if !c.complete {
-			continue
-		}
-		switch c.verb {
-		case "IDLE":
+		if c.complete && c.verb == "IDLE" {
 			// RFC 9051 section 6.3.13: a client is to renew it every 29
 			// minutes, and go-imap does so.
 			return max(idle, 30*time.Minute)
-		case "FETCH", "APPEND":
-			mail = true
 		}
-	}
-	if mail {
-		return idle
 	}
 	return min(idle, max(overdue, total-time.Since(p.since)))
 }
@@ -286,18 +313,20 @@ func (p *pending) find(seq, uid uint32) *fetchCommand {
 
 // claim does for an answer that go-imap is about to see what go-imap does,
 // and returns what was held back for it. ok is false where nobody asked for
-// the message, or everybody has had it.
-func (p *pending) claim(seq, uid uint32) (held []byte, ok bool, work int) {
+// the message, or everybody has had it. work is what numbers.add says.
+func (p *pending) claim(seq, uid uint32) (held *part, ok bool, work int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := p.find(seq, uid)
 	if f == nil {
 		return nil, false, 0
 	}
+	p.since = time.Now()
 	n := f.key(seq, uid)
-	held = f.held[n]
-	delete(f.held, n)
-	f.kept -= len(held)
+	if held = f.held[n]; held != nil {
+		delete(f.held, n)
+		f.kept -= len(held.text)
+	}
 	return held, true, f.had.add(n)
 }
 
@@ -308,38 +337,76 @@ func (f *fetchCommand) key(seq, uid uint32) uint32 {
 	return seq
 }
 
-// hold keeps the items of an answer without a body where the next command
-// for the message wants one. Such an answer is either an update that happened
-// to come first, or the first part of an answer in two; either way go-imap
-// would take it for the whole answer and throw the body away.
-func (p *pending) hold(seq, uid uint32, items []byte) bool {
+// hold keeps an answer that lacks something that the next command for the
+// message has asked for, and reports whether it did. Such an answer is either
+// an update that happened to come first, or the first part of an answer in
+// several; either way go-imap would take it for all of the answer and throw
+// away the body, or the rest.
+func (p *pending) hold(a *part) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	f := p.find(seq, uid)
-	if f == nil || !f.body {
+	f := p.find(a.seq, a.uid)
+	if f == nil || a.got&itemBody != 0 {
 		return false
 	}
-	if f.kept+len(items) > maxHeld {
-		return true // an update less; the body still comes
+	n := f.key(a.seq, a.uid)
+	before := f.held[n]
+	got := a.got
+	if before != nil {
+		got |= before.got
 	}
-	if f.held == nil {
-		f.held = map[uint32][]byte{}
+	if f.want&^got == 0 {
+		return false
 	}
-	n := f.key(seq, uid)
-	f.held[n] = append(f.held[n], items...)
-	f.kept += len(items)
+	if f.kept+len(a.text) > maxHeld {
+		// An update less, if there is a body to come; else what there is.
+		return f.want&itemBody != 0
+	}
+	if before == nil {
+		if f.held == nil {
+			f.held = map[uint32]*part{}
+		}
+		before = &part{seq: a.seq, uid: a.uid}
+		f.held[n] = before
+	}
+	before.add(a)
+	f.kept += len(a.text)
 	return true
 }
 
 // maxHeld bounds what hold keeps, in octets, for one command.
 const maxHeld = 1 << 20
 
+// add puts a later answer behind an earlier one.
+func (a *part) add(later *part) {
+	if later.got&itemFlags != 0 {
+		a.odd = slices.DeleteFunc(a.odd, func(o Oddity) bool { return o.Item == "FLAGS" })
+	}
+	a.got |= later.got
+	a.text = append(a.text, later.text...)
+	a.odd = append(a.odd, later.odd...)
+}
+
+// left returns, in order, what is still held for a command that has been
+// answered. If it asked for bodies, these messages have none, and to leave
+// them out says so.
+func (p *pending) left(c *command) []*part {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.fetch == nil || c.fetch.want&itemBody != 0 {
+		return nil
+	}
+	parts := slices.Collect(maps.Values(c.fetch.held))
+	slices.SortFunc(parts, func(a, b *part) int { return cmp.Compare(a.seq, b.seq) })
+	return parts
+}
+
 // wantsUID reports whether an answer must have its UID in front of its body.
 func (p *pending) wantsUID() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, f := range p.fetches {
-		if f.byUID && f.body {
+		if f.byUID && f.want&itemBody != 0 {
 			return true
 		}
 	}

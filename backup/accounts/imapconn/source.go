@@ -120,7 +120,7 @@ func (s *source) more(midway bool) error {
 				continue // the server is busy taking what we write
 			}
 			if limit == overdue {
-				return fmt.Errorf("%w: a command went unanswered for too long", ErrTimeout)
+				return fmt.Errorf("%w: neither a message nor the end of a command for too long", ErrTimeout)
 			}
 			return fmt.Errorf("%w: silent for %v", ErrTimeout, limit)
 		case <-s.closed:
