@@ -3,7 +3,9 @@ package restore
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"hash"
 	"io"
 
 	"restante/storage"
@@ -15,20 +17,78 @@ type matcher struct {
 	repo  *storage.Repository
 	vault storage.ID
 	// known tells the recipes of messages in the folder that need not be read.
-	known map[string]storage.BlobID
+	known map[string]Known
 	// read are digests of messages in the folder, archived of those in the
 	// archive.
 	read     map[string]digest
 	archived map[storage.BlobID]digest
 }
 
-type digest struct {
-	sum  [sha256.Size]byte
-	size int64
+// A digest is what a message is recognised by. Loose is that of what any server
+// keeps: some turn a bare LF into CRLF, a NUL into something else, or lose the
+// CR that a message ends with, and what they have changed must not be added
+// anew each time.
+type digest struct{ exact, loose [sha256.Size]byte }
+
+// digestOf reads octets to their end.
+func digestOf(read func(io.Writer) error) (d digest, size int64, err error) {
+	exact, loose := sha256.New(), &looseWriter{w: sha256.New()}
+	n := &counter{w: io.MultiWriter(exact, loose)}
+	if err := read(n); err != nil {
+		return d, n.n, err
+	}
+	return digest{[sha256.Size]byte(exact.Sum(nil)), [sha256.Size]byte(loose.w.Sum(nil))}, n.n, nil
+}
+
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// A looseWriter hashes octets without CRs, without line ends at the end, and
+// with 0x80 for NUL, as Dovecot writes it.
+type looseWriter struct {
+	w    hash.Hash
+	ends int // line ends that are not hashed yet
+	buf  []byte
+}
+
+func (l *looseWriter) Write(p []byte) (int, error) {
+	l.buf = l.buf[:0]
+	for _, c := range p {
+		switch c {
+		case '\r':
+			continue
+		case '\n':
+			l.ends++
+			continue
+		case 0:
+			c = 0x80
+		}
+		for ; l.ends > 0; l.ends-- {
+			l.buf = append(l.buf, '\n')
+		}
+		l.buf = append(l.buf, c)
+	}
+	l.w.Write(l.buf)
+	return len(p), nil
 }
 
 func newMatcher(repo *storage.Repository, vault storage.ID) *matcher {
-	return &matcher{repo: repo, vault: vault, known: map[string]storage.BlobID{}, read: map[string]digest{}, archived: map[storage.BlobID]digest{}}
+	return &matcher{repo: repo, vault: vault, known: map[string]Known{}, read: map[string]digest{}, archived: map[storage.BlobID]digest{}}
+}
+
+// Known is what a message in the target is known to be without reading it.
+type Known struct {
+	Recipe storage.BlobID
+	// MessageID must be the message's there, too, or it is read after all.
+	MessageID [4]byte
 }
 
 // missing returns the messages that the folder does not have. Each message in
@@ -51,13 +111,16 @@ func (m *matcher) missing(ctx context.Context, box Box, selected []storage.Messa
 		}
 	}
 	there := map[storage.BlobID]int{}
+	ids, sizes := map[[4]byte]bool{}, map[int64]bool{} // of what is there
 	var candidates, toRead []string
 	err := box.Present(ctx, func(p Present) error {
-		if recipe, ok := m.known[p.ID]; ok {
-			there[recipe]++
+		id := storage.HashMessageID(p.MessageID)
+		if k, ok := m.known[p.ID]; ok && k.MessageID == id {
+			there[k.Recipe]++
 			return nil
 		}
-		if byID[storage.HashMessageID(p.MessageID)] || bare[p.Size] || p.MessageID == "" && (len(bare) > 0 || bySize[p.Size]) {
+		ids[id], sizes[p.Size] = true, true
+		if byID[id] || bare[p.Size] || p.MessageID == "" && (len(bare) > 0 || bySize[p.Size]) {
 			candidates = append(candidates, p.ID)
 			if _, done := m.read[p.ID]; !done {
 				toRead = append(toRead, p.ID)
@@ -69,55 +132,65 @@ func (m *matcher) missing(ctx context.Context, box Box, selected []storage.Messa
 		return nil, err
 	}
 	err = box.Read(ctx, toRead, func(id string, size int64, octets io.Reader) error {
-		h := sha256.New()
-		n, err := io.Copy(h, octets)
+		d, n, err := digestOf(func(w io.Writer) error { _, err := io.Copy(w, octets); return err })
 		if err == nil && n == size {
-			m.read[id] = digest{[sha256.Size]byte(h.Sum(nil)), n}
+			m.read[id] = d
 		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	digests, sizes := map[digest]int{}, map[int64]bool{}
+	exact, loose := map[[sha256.Size]byte]int{}, map[[sha256.Size]byte]int{}
 	for _, id := range candidates {
 		if d, ok := m.read[id]; ok {
-			digests[d]++
-			sizes[d.size] = true
+			exact[d.exact]++
+			loose[d.loose]++
 		}
 	}
 
-	var rest []storage.Message
+	// First what is the same octet for octet, then what the server has changed.
+	var rest, missing []storage.Message
 	for i := range selected {
 		s := &selected[i]
 		if there[s.Recipe] > 0 {
 			there[s.Recipe]--
 			continue
 		}
-		if sizes[s.Size] {
+		if len(exact) > 0 && (s.MessageID == ([4]byte{}) || ids[s.MessageID] || sizes[s.Size]) {
 			d, err := m.digest(ctx, s)
 			if err != nil {
 				return nil, err
 			}
-			if digests[d] > 0 {
-				digests[d]--
+			if exact[d.exact] > 0 {
+				exact[d.exact]--
+				loose[d.loose]--
 				continue
 			}
 		}
 		rest = append(rest, *s)
 	}
-	return rest, nil
+	for i := range rest {
+		if d, ok := m.archived[rest[i].Recipe]; ok && loose[d.loose] > 0 {
+			loose[d.loose]--
+			continue
+		}
+		missing = append(missing, rest[i])
+	}
+	return missing, nil
 }
 
 func (m *matcher) digest(ctx context.Context, s *storage.Message) (digest, error) {
 	if d, ok := m.archived[s.Recipe]; ok {
 		return d, nil
 	}
-	h := sha256.New()
-	if err := m.repo.WriteMessage(ctx, h, m.vault, s.Recipe); err != nil {
-		return digest{}, fmt.Errorf("UID %d: %w", s.UID, err)
+	d, _, err := digestOf(func(w io.Writer) error { return m.repo.WriteMessage(ctx, w, m.vault, s.Recipe) })
+	if errors.Is(err, storage.ErrMissing) || errors.Is(err, storage.ErrDamaged) {
+		return digest{}, nil // like no message; it is named when it cannot be written
 	}
-	d := digest{[sha256.Size]byte(h.Sum(nil)), s.Size}
+	if err != nil {
+		return digest{}, &archiveError{fmt.Errorf("UID %d: %w", s.UID, err)}
+	}
 	m.archived[s.Recipe] = d
 	return d, nil
 }

@@ -14,6 +14,8 @@ type FolderReport struct {
 	Folder string `json:"folder"` // in the snapshot
 	Place  string `json:"place"`  // in the target
 	Create bool   `json:"create"` // it is not there yet
+	// Subscribe says that it is there, and was subscribed to, and is not.
+	Subscribe bool `json:"subscribe,omitempty"`
 	// Selected messages are either Present, or to be appended: Missing of them,
 	// with Bytes octets. Appended counts those that were.
 	Selected int64 `json:"selected"`

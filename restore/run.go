@@ -24,11 +24,14 @@ type Options struct {
 	Into []string
 	// DryRun finds out what would be done, and does nothing.
 	DryRun bool
-	// Known tells, of a folder of the target and its epoch, the recipes of
-	// messages that need not be read to be compared, by their IDs; may be nil.
-	Known    func(ctx context.Context, levels []string, epoch uint32) (map[string]storage.BlobID, error)
-	Progress *Progress
-	Log      *slog.Logger
+	// Known tells, of a folder of the target and its epoch, which messages need
+	// not be read to be compared, by their IDs; may be nil.
+	Known func(ctx context.Context, levels []string, epoch uint32) (map[string]Known, error)
+	// JournalDir is a directory for notes on what was added where, which make it
+	// cheap to start again; empty: none.
+	JournalDir string
+	Progress   *Progress
+	Log        *slog.Logger
 	// Pause waits before the i-th try again; nil: 1 s, doubled each time, at
 	// most 30 s.
 	Pause func(ctx context.Context, i int) error
@@ -118,19 +121,20 @@ type folder struct {
 	selected []storage.Message
 	missing  []storage.Message
 	match    *matcher
+	journal  *journal
 	epoch    uint32
 	refused  map[storage.BlobID]bool // not to be tried again
 }
 
 // place finds out where each group goes.
 func (r *run) place(ctx context.Context, groups []Group) error {
-	there := map[string]bool{}
+	there := map[string]Folder{}
 	existing, err := r.target.Folders(ctx)
 	if err != nil {
 		return fmt.Errorf("list the folders of %s: %w", r.target.Location(), err)
 	}
 	for _, f := range existing {
-		there[f.Place] = true
+		there[f.Place] = f
 	}
 	taken := map[string]string{}
 	for _, g := range groups {
@@ -147,8 +151,10 @@ func (r *run) place(ctx context.Context, groups []Group) error {
 			return fmt.Errorf("folders %q and %q would both become %q on %s; restore one of them with --into", other, name, place, r.target.Location())
 		}
 		taken[place] = name
+		found, exists := there[place]
 		f := &folder{run: r, group: g, match: newMatcher(r.repo, g.Vault), refused: map[storage.BlobID]bool{}, report: &FolderReport{
-			Folder: name, Place: place, Create: !there[place], Notes: notes, Dropped: map[string]int64{}}}
+			Folder: name, Place: place, Create: !exists, Notes: notes, Dropped: map[string]int64{},
+			Subscribe: exists && g.Folder.Subscribed && !found.Subscribed}}
 		r.folders = append(r.folders, f)
 		r.report.Folders = append(r.report.Folders, f.report)
 	}
@@ -183,6 +189,8 @@ func (f *folder) plan(ctx context.Context) error {
 	f.missing = f.selected
 	if !f.report.Create && len(f.selected) > 0 {
 		err := f.again(ctx, func(ctx context.Context, box Box) error { return f.compare(ctx, box) })
+		f.journal.close() // there may be thousands of folders
+		f.journal = nil
 		if err != nil {
 			return err
 		}
@@ -200,23 +208,35 @@ func (f *folder) plan(ctx context.Context) error {
 
 // compare sets what is missing, after a look into the folder.
 func (f *folder) compare(ctx context.Context, box Box) error {
-	if epoch := box.Epoch(); epoch != f.epoch || f.epoch == 0 {
-		f.epoch = epoch
-		clear(f.match.known)
-		clear(f.match.read)
-		if f.o.Known != nil {
-			known, err := f.o.Known(ctx, f.group.Folder.Levels, epoch)
-			if err != nil {
-				return &archiveError{err}
-			}
-			maps.Copy(f.match.known, known)
-		}
+	if err := f.enter(ctx, box); err != nil {
+		return err
 	}
 	missing, err := f.match.missing(ctx, box, f.selected)
 	if err == nil {
 		f.missing = missing
 	}
 	return err
+}
+
+// enter finds out what is known of the folder beforehand. It is another folder
+// when its epoch is.
+func (f *folder) enter(ctx context.Context, box Box) error {
+	if f.journal != nil && f.epoch == box.Epoch() {
+		return nil
+	}
+	f.journal.close()
+	f.epoch = box.Epoch()
+	clear(f.match.read)
+	f.journal, f.match.known = openJournal(f.o.JournalDir, f.target.Location(), f.report.Place, f.epoch)
+	if f.o.Known == nil {
+		return nil
+	}
+	known, err := f.o.Known(ctx, f.group.Folder.Levels, f.epoch)
+	if err != nil {
+		return &archiveError{err}
+	}
+	maps.Copy(f.match.known, known)
+	return nil
 }
 
 // archiveError is an error of the repository: there is no use in asking the
@@ -279,8 +299,16 @@ func (r *run) room(ctx context.Context) error {
 	return nil
 }
 
-// create makes the folder where it is not there.
+// create makes the folder where it is not there, and subscribes to it where it
+// was subscribed to.
 func (f *folder) create(ctx context.Context) error {
+	if f.report.Subscribe {
+		notes, err := f.target.Subscribe(ctx, f.report.Place)
+		f.report.Notes = append(f.report.Notes, notes...)
+		if err != nil {
+			return fmt.Errorf("subscribe to folder %q on %s: %w", f.report.Place, f.target.Location(), err)
+		}
+	}
 	if !f.report.Create {
 		return nil
 	}
@@ -306,8 +334,12 @@ func (f *folder) fill(ctx context.Context) error {
 			}
 		}
 		first = false
+		if err := f.enter(ctx, box); err != nil {
+			return err
+		}
 		return f.append(ctx, box)
 	})
+	f.journal.close()
 	if err == nil {
 		// Some may have arrived without an answer.
 		f.report.Appended = 0
@@ -430,7 +462,9 @@ func (f *folder) send(ctx context.Context, box Box, limits Limits, batch []prepa
 			f.report.Dropped[flag]++
 		}
 		if id != "" {
-			f.match.known[id] = m.Recipe
+			k := Known{m.Recipe, m.MessageID}
+			f.match.known[id] = k
+			f.journal.add(f.epoch, id, k)
 		}
 		f.o.Progress.MessagesDone.Add(1)
 		f.o.Progress.BytesDone.Add(m.Size)

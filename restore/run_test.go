@@ -28,8 +28,9 @@ type fakeTarget struct {
 	cut func() (broken, kept bool)
 	// refuse says whether a message is not taken.
 	refuse func(octets string) bool
-	lieAt  int64 // added to every size it tells
-	noIDs  bool  // no UIDPLUS
+	mangle func(octets string) string // what it keeps of a message; nil: all
+	lieAt  int64                      // added to every size it tells
+	noIDs  bool                       // no UIDPLUS
 
 	reads int
 }
@@ -68,6 +69,13 @@ func (t *fakeTarget) Create(_ context.Context, place string, f Folder) ([]string
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.folders[place] = &fakeBox{folder: f, epoch: uint32(len(t.folders) + 1)}
+	return nil, nil
+}
+
+func (t *fakeTarget) Subscribe(_ context.Context, place string) ([]string, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.folders[place].folder.Subscribed = true
 	return nil, nil
 }
 
@@ -142,7 +150,11 @@ func (b *openFake) Append(ctx context.Context, list []Outgoing, done func(int, s
 		if !refused && (!broken || kept) {
 			b.next++
 			id = fmt.Sprint(b.next)
-			b.messages = append(b.messages, fakeMessage{id, octets.String(), o.Flags, o.InternalDate})
+			kept := octets.String()
+			if b.t.mangle != nil {
+				kept = b.t.mangle(kept)
+			}
+			b.messages = append(b.messages, fakeMessage{id, kept, o.Flags, o.InternalDate})
 		}
 		if b.t.noIDs {
 			id = ""
@@ -335,13 +347,13 @@ func TestKnownMessagesAreNotRead(t *testing.T) {
 	target := newTarget()
 	restoreAll(t, repo, tree, target, options())
 	o := options()
-	o.Known = func(_ context.Context, levels []string, epoch uint32) (map[string]storage.BlobID, error) {
-		known := map[string]storage.BlobID{}
+	o.Known = func(_ context.Context, levels []string, epoch uint32) (map[string]Known, error) {
+		known := map[string]Known{}
 		for m, err := range tree.Folder(levels).All(t.Context()) {
 			if err != nil {
 				return nil, err
 			}
-			known[fmt.Sprint(m.UID)] = m.Recipe // the fake's ids are the UIDs, in order
+			known[fmt.Sprint(m.UID)] = Known{m.Recipe, m.MessageID} // the fake's ids are the UIDs, in order
 		}
 		return known, nil
 	}
@@ -366,6 +378,60 @@ func TestRefusedMessagesAndDroppedFlagsAreReportedAndTheRestIsRestored(t *testin
 	}
 	letters[4].flags = []string{`\Flagged`}
 	wantLetters(t, target, "INBOX", slices.Delete(slices.Delete(slices.Clone(letters), 5, 6), 3, 4))
+}
+
+func TestServerThatChangesMessagesGetsThemOnce(t *testing.T) {
+	t.Parallel()
+	letters := someLetters("INBOX", 20)
+	letters[2].octets += "bare\nLF and a NUL \x00 and\r"
+	letters[10].octets += "no Message-ID, and ends with \r" // 0, 10 have none
+	repo, tree := archive(t, objects.NewMemory(), map[string][]letter{"INBOX": letters})
+	asDovecot := func(s string) string {
+		s = strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\n", "\r\n")
+		return strings.ReplaceAll(strings.TrimSuffix(s, "\r"), "\x00", "\x80")
+	}
+	asExchange := func(s string) string { return strings.Replace(s, "body", "<html>body", 1) }
+	for name, c := range map[string]struct {
+		mangle  func(string) string
+		journal string
+		noIDs   bool
+	}{"line ends": {asDovecot, "", true}, "bodies, with a journal": {asExchange, t.TempDir(), false}} {
+		target := newTarget()
+		target.mangle, target.noIDs = c.mangle, c.noIDs
+		o := options()
+		o.JournalDir = c.journal
+		for i := range 3 {
+			sum := restoreAll(t, repo, tree, target, o).Totals()
+			if want := int64([]int{20, 0, 0}[i]); sum.Appended != want {
+				t.Errorf("%s: run %d appended %d", name, i, sum.Appended)
+			}
+		}
+	}
+}
+
+func TestJournalOfAnotherEpochOrHalfWrittenIsPassedOver(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	j, known := openJournal(dir, "t", "INBOX", 7)
+	if len(known) > 0 {
+		t.Fatal("an empty journal knows something")
+	}
+	j.add(7, "1", Known{storage.BlobID{1}, [4]byte{2}})
+	j.add(8, "1", Known{storage.BlobID{9}, [4]byte{9}})
+	j.file.WriteString("7 2 00")
+	j.close()
+	j, known = openJournal(dir, "t", "INBOX", 7)
+	j.add(7, "3", Known{storage.BlobID{3}, [4]byte{}})
+	j.close()
+	if len(known) != 1 || known["1"].Recipe != (storage.BlobID{1}) {
+		t.Errorf("%v", known)
+	}
+	if _, known = openJournal(dir, "t", "INBOX", 7); len(known) != 2 {
+		t.Errorf("after a half line: %v", known)
+	}
+	if _, known = openJournal(dir, "t", "other", 7); len(known) != 0 {
+		t.Errorf("another folder: %v", known)
+	}
 }
 
 func TestDryRunDoesNothingAndSaysWhatItWould(t *testing.T) {

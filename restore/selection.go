@@ -147,7 +147,9 @@ func (s *Selection) filter(all iter.Seq2[storage.Message, error], uids map[uint3
 }
 
 // Matches says whether a message in a folder is meant, but for References.
-func (s *Selection) Matches(folder string, m *storage.Message) bool { return s.folder(folder) && s.Match(m) }
+func (s *Selection) Matches(folder string, m *storage.Message) bool {
+	return s.folder(folder) && s.Match(m)
+}
 
 // Match says whether a message has what is searched for.
 func (s *Selection) Match(m *storage.Message) bool {

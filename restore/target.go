@@ -29,6 +29,9 @@ type Target interface {
 	// Notes are sentences about what could not be had.
 	Create(ctx context.Context, place string, f Folder) (notes []string, err error)
 
+	// Subscribe subscribes to a folder that is there. Notes as for Create.
+	Subscribe(ctx context.Context, place string) (notes []string, err error)
+
 	// Open opens a folder to look into and to add to. Up to Parallel may be
 	// open at once.
 	Open(ctx context.Context, place string) (Box, error)

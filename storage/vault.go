@@ -309,8 +309,13 @@ func (v *vault) lost(id BlobID) error {
 
 // readDirectory reads a pack's own directory.
 func (v *vault) readDirectory(ctx context.Context, p ledger.Pack) (pack.Directory, error) {
+	var whole []byte // a small pack comes in one piece
 	d, err := pack.ReadDirectory(&v.scope, p.ID, p.Size, func(offset, length int64) ([]byte, error) {
-		return v.repo.store.Get(ctx, packName(p.ID), offset, length)
+		b, err := v.repo.store.Get(ctx, packName(p.ID), offset, length)
+		if offset == 0 && length == p.Size {
+			whole = b
+		}
+		return b, err
 	})
 	switch {
 	case errors.Is(err, objects.ErrNotFound):
@@ -319,6 +324,13 @@ func (v *vault) readDirectory(ctx context.Context, p ledger.Pack) (pack.Director
 		return nil, fmt.Errorf("pack %s is %w: %w", p.ID, ErrDamaged, err)
 	case err != nil:
 		return nil, fmt.Errorf("read the directory of pack %s: %w", p.ID, err)
+	}
+	if whole != nil {
+		for _, s := range d {
+			if s.Class == pack.Structure { // what is looked at next, most likely
+				v.repo.cache.put(structureName(p.ID, s.Offset), whole[s.Offset:][:s.Box])
+			}
+		}
 	}
 	return d, nil
 }

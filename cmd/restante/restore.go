@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,7 +67,7 @@ func (c *restoreCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer target.Close()
 
-	o := restore.Options{DryRun: c.DryRun, Progress: new(restore.Progress), Log: a.log}
+	o := restore.Options{DryRun: c.DryRun, Progress: new(restore.Progress), Log: a.log, JournalDir: filepath.Join(repo.CacheDir(), "restores")}
 	if c.Into != "" {
 		o.Into = storage.FolderLevels(c.Into)
 	} else if destination.name == own {
@@ -119,8 +120,8 @@ func (c *restoreCmd) groups(ctx context.Context, a *app, sel *restore.Selection)
 
 // knownIn tells what messages an account's own server has, as far as the
 // latest snapshot knows them by their places.
-func (a *app) knownIn(repo *storage.Repository, account string) func(context.Context, []string, uint32) (map[string]storage.BlobID, error) {
-	return func(ctx context.Context, levels []string, epoch uint32) (map[string]storage.BlobID, error) {
+func (a *app) knownIn(repo *storage.Repository, account string) func(context.Context, []string, uint32) (map[string]restore.Known, error) {
+	return func(ctx context.Context, levels []string, epoch uint32) (map[string]restore.Known, error) {
 		latest, ok := repo.Latest(account)
 		if !ok {
 			return nil, nil
@@ -133,13 +134,13 @@ func (a *app) knownIn(repo *storage.Repository, account string) func(context.Con
 		if f == nil || f.UIDValidity != epoch {
 			return nil, nil
 		}
-		known := make(map[string]storage.BlobID, f.Messages)
+		known := make(map[string]restore.Known, f.Messages)
 		for list, err := range f.PageWise(ctx, nil) {
 			if err != nil {
 				return nil, err
 			}
 			for i := range list {
-				known[strconv.FormatUint(uint64(list[i].UID), 10)] = list[i].Recipe
+				known[strconv.FormatUint(uint64(list[i].UID), 10)] = restore.Known{Recipe: list[i].Recipe, MessageID: list[i].MessageID}
 			}
 		}
 		return known, nil

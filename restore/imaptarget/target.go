@@ -226,14 +226,32 @@ func (t *Target) Create(ctx context.Context, place string, f restore.Folder) (no
 		return notes, explain(c, "CREATE", err)
 	}
 	if f.Subscribed {
-		if err := c.Subscribe(place).Wait(); err != nil {
-			if c.Err() != nil {
-				return notes, explain(c, "SUBSCRIBE", err)
-			}
-			notes = append(notes, fmt.Sprintf("it could not be subscribed to: %v", err))
-		}
+		more, err := subscribe(c, place)
+		return append(notes, more...), err
 	}
 	return notes, nil
+}
+
+// Subscribe subscribes to a folder.
+func (t *Target) Subscribe(ctx context.Context, place string) ([]string, error) {
+	c, err := t.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer t.release(c)
+	defer c.Bind(ctx)()
+	return subscribe(c, place)
+}
+
+func subscribe(c *imapconn.Conn, place string) ([]string, error) {
+	err := c.Subscribe(place).Wait()
+	switch {
+	case err == nil:
+		return nil, nil
+	case c.Err() != nil:
+		return nil, explain(c, "SUBSCRIBE", err)
+	}
+	return []string{fmt.Sprintf("it could not be subscribed to: %v", err)}, nil
 }
 
 func create(c *imapconn.Conn, place string, use []imap.MailboxAttr) error {

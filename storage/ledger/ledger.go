@@ -105,7 +105,7 @@ func (l *Ledger) Refresh(ctx context.Context) error {
 	// are read side by side; what is absent costs a request each, no more.
 	for i := 0; ; i++ {
 		n := l.state.Next
-		boxes := make([][]byte, 1<<min(max(0, i-3), 4))
+		boxes := make([][]byte, 1<<min(max(0, i-5), 4))
 		var g errgroup.Group
 		for k := range boxes {
 			g.Go(func() (err error) {

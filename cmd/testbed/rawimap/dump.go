@@ -49,7 +49,7 @@ func (m Mailbox) Folder(name string) *Folder {
 var specialUses = []string{`\All`, `\Archive`, `\Drafts`, `\Flagged`, `\Important`, `\Junk`, `\Sent`, `\Trash`}
 
 // childAttributes tell of other folders and depend on them.
-var childAttributes = []string{`\HasChildren`, `\HasNoChildren`}
+var childAttributes = []string{`\HasChildren`, `\HasNoChildren`, `\Marked`, `\UnMarked`}
 
 // Dump reads all folders and messages, and changes nothing.
 func (c *Conn) Dump() (Mailbox, error) {
