@@ -145,7 +145,9 @@ func copyUID(args []byte) []byte {
 // untaggedCondition handles "* OK", "* NO", "* BAD", "* BYE" and "* PREAUTH".
 func (f *filter) untaggedCondition(line []byte) error {
 	c, args := parseCondition(line)
-	if c.code == "ALERT" { // RFC 9051 section 7.1: must be shown to the user
+	// RFC 9051 section 7.1 wants alerts shown to the user; not by the million.
+	if c.code == "ALERT" && f.alerts < 10 {
+		f.alerts++
 		f.opts.Log.Warn("the mail server says", "text", c.text)
 	}
 	if c.status == "BYE" {

@@ -31,9 +31,9 @@ var (
 	ErrKeyword = errors.New("not a keyword that IMAP can carry")
 )
 
-// errLibrary is the cause of a connection that go-imap closed because it
-// could not take an answer; its own error, which the command got, says more.
-var errLibrary = fmt.Errorf("%w: an answer was not understood", ErrProtocol)
+// errLibrary is the cause of a connection that go-imap closed. Its own error,
+// which the command got, says why: it was asked to send what cannot be sent.
+var errLibrary = errors.New("go-imap closed the connection")
 
 // A hinted error has advice for the person who sees it. Whoever prints errors
 // asks for Hint with errors.As and shows it on the next line.

@@ -44,6 +44,7 @@ type filter struct {
 	found   found
 	strange int // answers since the last message or end of a command
 	work    int // see limits.disorder
+	alerts  int // how many have been logged
 	bye     *condition
 }
 

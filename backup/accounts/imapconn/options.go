@@ -72,12 +72,12 @@ type Options struct {
 	// Idle is how long the server may be silent while an answer is due, and
 	// how long it may not take what is written to it. Default: 5 minutes.
 	Idle time.Duration
-	// Total is how long the server may go without ending a command or sending
-	// a message, however lively it is meanwhile. Default: 30 minutes.
+	// Total is how long the server may be waited for without the end of a
+	// command or a message, however lively it is meanwhile. Default: 30 minutes.
 	Total time.Duration
 	// MinRate is the least a server may send in the middle of an answer, in
-	// octets per second of waiting for it, looked at every minute. Default:
-	// 100; negative: no least.
+	// octets per second of waiting for it, looked at every five minutes.
+	// Default: 100; negative: no least.
 	MinRate int
 
 	// TempDir holds bodies that arrive before their UID and are larger than a
@@ -125,7 +125,7 @@ func (o Options) filled() Options {
 	if o.limits == (limits{}) {
 		o.limits = limits{
 			line: 64 << 10, numbers: 32 << 20, inline: 1 << 20, depth: 100,
-			folders: 100_000, answers: 1_000_000, spool: 1 << 20, rate: time.Minute,
+			folders: 100_000, answers: 1_000_000, spool: 1 << 20, rate: 5 * time.Minute,
 			disorder: 4_000_000_000,
 		}
 	}

@@ -94,6 +94,27 @@ func TestSlowConsumer(t *testing.T) {
 	})
 }
 
+// The same for LIST: the time that nobody reads is not the server's.
+func TestSlowConsumerOfFolders(t *testing.T) {
+	virtual(t, imaptest.Script{Handle: handlers{"LIST": func(c *imaptest.Conn, cmd imaptest.Command) {
+		for i := range 500 {
+			c.Say("* LIST () \"/\" folder%d\r\n* OK still here\r\n", i)
+		}
+		c.OK(cmd)
+	}}}, nil, func(t *testing.T, c *Conn) {
+		cmd := c.List("", "*", nil)
+		n := 0
+		for d := cmd.Next(); d != nil; d = cmd.Next() {
+			if n++; n%100 == 0 {
+				time.Sleep(time.Hour)
+			}
+		}
+		if err := cmd.Close(); err != nil || n != 500 {
+			t.Errorf("%d folders, %v", n, c.Explain(err))
+		}
+	})
+}
+
 // A server that drips stays within every deadline that starts again with each
 // octet, so there is a least rate as well.
 func TestDrippingServer(t *testing.T) {
@@ -110,7 +131,7 @@ func TestDrippingServer(t *testing.T) {
 			script := imaptest.Script{Handle: handlers{"UID FETCH": func(c *imaptest.Conn, cmd imaptest.Command) {
 				c.Say("%s", test.begin)
 				for range 500 {
-					time.Sleep(time.Second)
+					time.Sleep(2 * time.Second)
 					if _, err := c.Write([]byte("x")); err != nil {
 						return
 					}
@@ -121,7 +142,7 @@ func TestDrippingServer(t *testing.T) {
 			virtual(t, script, func(o *Options) { o.MinRate = test.rate }, func(t *testing.T, c *Conn) {
 				start := time.Now()
 				_, err := fetched(c, uids(1, 5), true)
-				if err = c.Explain(err); !errors.Is(err, test.want) || err != nil && time.Since(start) > 2*time.Minute {
+				if err = c.Explain(err); !errors.Is(err, test.want) || err != nil && time.Since(start) > 6*time.Minute {
 					t.Errorf("%v after %v", err, time.Since(start))
 				}
 			})

@@ -1,7 +1,6 @@
 package imapconn
 
 import (
-	"bytes"
 	"cmp"
 	"maps"
 	"slices"
@@ -20,7 +19,7 @@ type pending struct {
 	fetches  []*fetchCommand // in the order in which they were sent
 	awaiting *command        // sent the header of a literal, or IDLE, and wants a "+"
 	words    [][]byte        // lines of our own for go-imap
-	since    time.Time       // when the server last answered a command or sent a message, or began to owe that
+	waited   time.Duration   // for the server, since the last message or end of a command
 	wake     chan struct{}
 }
 
@@ -125,7 +124,7 @@ func (p *pending) enter(line []byte) *command {
 func (p *pending) sent(c *command) {
 	p.mu.Lock()
 	if !p.owed() {
-		p.since = time.Now()
+		p.waited = 0
 	}
 	c.complete = true
 	if c.verb == "IDLE" {
@@ -156,13 +155,20 @@ func (p *pending) leave(c *command) {
 			break
 		}
 	}
-	p.since = time.Now()
+	p.waited = 0
 }
 
 // progress notes that the server has sent something that was asked for.
 func (p *pending) progress() {
 	p.mu.Lock()
-	p.since = time.Now()
+	p.waited = 0
+	p.mu.Unlock()
+}
+
+// passed notes that the server was waited for.
+func (p *pending) passed(d time.Duration) {
+	p.mu.Lock()
+	p.waited += d
 	p.mu.Unlock()
 }
 
@@ -220,7 +226,7 @@ func (p *pending) await(c *command, own bool) <-chan struct{} {
 	defer p.mu.Unlock()
 	defer p.rouse()
 	p.awaiting = c
-	p.since = time.Now()
+	p.waited = 0
 	c.own = nil
 	if own {
 		c.own = make(chan struct{})
@@ -261,7 +267,7 @@ func (p *pending) refuse(c *command, answer []byte) (kept, tell bool) {
 		return false, false
 	}
 	delete(p.commands, c.tag)
-	c.refused = bytes.Clone(answer)
+	c.refused = answer
 	if c.own != nil {
 		close(c.own)
 		c.own = nil
@@ -294,7 +300,7 @@ func (p *pending) patience(idle, total time.Duration) time.Duration {
 			return max(idle, 30*time.Minute)
 		}
 	}
-	return min(idle, max(overdue, total-time.Since(p.since)))
+	return min(idle, max(overdue, total-p.waited))
 }
 
 // find finds the fetchCommand that go-imap would give an answer to.
@@ -321,7 +327,7 @@ func (p *pending) claim(seq, uid uint32) (held *part, ok bool, work int) {
 	if f == nil {
 		return nil, false, 0
 	}
-	p.since = time.Now()
+	p.waited = 0
 	n := f.key(seq, uid)
 	if held = f.held[n]; held != nil {
 		delete(f.held, n)

@@ -24,6 +24,7 @@ type source struct {
 	closed   <-chan struct{}
 	cause    func() error
 	patience func(midway bool) time.Duration // 0: for ever
+	passed   func(time.Duration)             // told how long an impatient wait took
 	talking  func() time.Duration            // how long ago the server last took octets
 
 	timer   *time.Timer
@@ -94,40 +95,51 @@ func (s *source) more(midway bool) error {
 	default:
 	}
 	for {
-		var out <-chan time.Time
-		limit := s.patience(midway)
-		if limit > 0 {
-			s.timer.Reset(limit)
-			out = s.timer.C
-		}
-		start := time.Now()
-		select {
-		case c := <-s.full:
-			s.timer.Stop()
-			if midway {
-				if err := s.tooSlow(time.Since(start), len(c.b)); err != nil {
-					return err
-				}
-			}
+		c, woken, err := s.wait(midway)
+		switch {
+		case err != nil:
+			return err
+		case !woken:
 			return s.take(c)
-		case <-s.wake:
-			s.timer.Stop()
-			if !midway {
-				return nil
-			}
-		case <-out:
-			if limit > overdue && s.talking() < limit {
-				continue // the server is busy taking what we write
-			}
-			if limit == overdue {
-				return fmt.Errorf("%w: neither a message nor the end of a command for too long", ErrTimeout)
-			}
-			return fmt.Errorf("%w: silent for %v", ErrTimeout, limit)
-		case <-s.closed:
-			s.timer.Stop()
-			return s.cause()
+		case !midway:
+			return nil
 		}
 	}
+}
+
+// wait waits for a chunk, for being woken, for the end of patience, or for
+// the end of the connection.
+func (s *source) wait(midway bool) (c chunk, woken bool, err error) {
+	var out <-chan time.Time
+	limit := s.patience(midway)
+	if limit > 0 {
+		s.timer.Reset(limit)
+		out = s.timer.C
+	}
+	start := time.Now()
+	select {
+	case c = <-s.full:
+		if midway {
+			err = s.tooSlow(time.Since(start), len(c.b))
+		}
+	case <-s.wake:
+		woken = true
+	case <-out:
+		if limit == overdue {
+			return c, false, fmt.Errorf("%w: neither a message nor the end of a command for too long", ErrTimeout)
+		}
+		if s.talking() >= limit {
+			return c, false, fmt.Errorf("%w: silent for %v", ErrTimeout, limit)
+		}
+		return c, true, nil // the server is busy taking what we write
+	case <-s.closed:
+		return c, false, s.cause()
+	}
+	s.timer.Stop()
+	if limit > 0 {
+		s.passed(time.Since(start))
+	}
+	return c, woken, err
 }
 
 func (s *source) take(c chunk) error {
