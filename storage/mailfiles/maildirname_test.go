@@ -90,8 +90,9 @@ func FuzzMaildirNames(f *testing.F) {
 
 func TestFlagsAreSorted(t *testing.T) {
 	t.Parallel()
-	letters, keywords, lost := sortFlags([]string{`\seen`, `\RECENT`, "$forwarded", "Junk", "junk", `\Foo`, "a b", "x\n0 y", `\Deleted`, "", "ü", "(", `q"`})
-	if letters != "PST" || !slices.Equal(keywords, []string{"Junk"}) || !slices.Equal(lost, []string{`\Foo`, "a b", "x\n0 y", "", "ü", "(", `q"`}) {
+	long := strings.Repeat("x", 256)
+	letters, keywords, lost := sortFlags([]string{long, `\seen`, `\RECENT`, "$forwarded", "Junk", "junk", `\Foo`, "a b", "x\n0 y", `\Deleted`, "", "ü", "(", `q"`})
+	if letters != "PST" || !slices.Equal(keywords, []string{"Junk"}) || !slices.Equal(lost, []string{long, `\Foo`, "a b", "x\n0 y", "", "ü", "(", `q"`}) {
 		t.Errorf("letters %q, keywords %q, lost %q", letters, keywords, lost)
 	}
 }

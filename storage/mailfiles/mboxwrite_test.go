@@ -146,6 +146,20 @@ func TestAMarkThatIsNotRightIsNotBelieved(t *testing.T) {
 	}
 }
 
+// A sender's Content-Length that is right, and ends with the next message.
+func TestLengthsInOurOwnFilesAreText(t *testing.T) {
+	t.Parallel()
+	var file bytes.Buffer
+	w := NewMboxWriter(&file, "")
+	second := "Subject: hidden?\n\nno\n"
+	if _, err := w.Write(t.Context(), Delivery{}, strings.NewReader(second)); err != nil {
+		t.Fatal(err)
+	}
+	first := withLength("", "body\n\n"+file.String())
+	first = first[:len(first)-file.Len()-1]
+	roundTrip(t, []string{first, second}, []Delivery{{}})
+}
+
 func TestAReaderThatFailsLeavesNothing(t *testing.T) {
 	t.Parallel()
 	var file bytes.Buffer
