@@ -114,7 +114,7 @@ func (r *Repository) first(ctx context.Context, l *ledger.Ledger, lock Lock) (ma
 	if errors.Is(err, ledger.ErrUnknown) {
 		return nil, err // the entry may be there and need them
 	}
-	if err != nil && !errors.Is(err, ErrExists) && errors.Is(err, seal.ErrOpen) {
+	if err != nil && !errors.Is(err, ErrExists) && errors.Is(err, ErrDamaged) {
 		// Entry 0 is there, under a key that is not ours.
 		err = fmt.Errorf("%s: %w", r.store.Location(), ErrExists)
 	}

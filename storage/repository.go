@@ -270,7 +270,11 @@ func (b boxes) SealEntry(n uint64, plain []byte) ([]byte, error) {
 }
 
 func (b boxes) OpenEntry(n uint64, box []byte) ([]byte, error) {
-	return b.r.sealer.Open(&b.r.key, seal.Ledger, number(n), box, -1)
+	plain, err := b.r.sealer.Open(&b.r.key, seal.Ledger, number(n), box, -1)
+	if errors.Is(err, seal.ErrOpen) {
+		err = fmt.Errorf("it is %w, or sealed under another key", ErrDamaged)
+	}
+	return plain, err
 }
 
 func (b boxes) SealCheckpoint(n uint64, plain []byte) ([]byte, error) {

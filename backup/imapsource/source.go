@@ -146,11 +146,11 @@ func (c *connection) explain(what string, err error) error {
 	if no, ok := errors.AsType[*imap.Error](err); ok && c.Err() == nil && !errors.Is(err, backup.ErrBusy) {
 		switch no.Code {
 		case imap.ResponseCodeNonExistent:
-			return fmt.Errorf("%s: %w: %w", what, backup.ErrGone, err)
+			return fmt.Errorf("%s: %w", what, &marked{err, backup.ErrGone})
 		case imap.ResponseCodeNoPerm:
-			return fmt.Errorf("%s: %w: %w", what, backup.ErrAccess, err)
+			return fmt.Errorf("%s: %w", what, &marked{err, backup.ErrAccess})
 		}
-		return fmt.Errorf("%s: %w: %w", what, backup.ErrRefused, err)
+		return fmt.Errorf("%s: %w", what, &marked{err, backup.ErrRefused})
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
@@ -158,9 +158,17 @@ func (c *connection) explain(what string, err error) error {
 func classify(err error) error {
 	switch {
 	case errors.Is(err, imapconn.ErrLogin), errors.Is(err, imapconn.ErrTLS):
-		return fmt.Errorf("%w: %w", backup.ErrAccess, err)
+		return &marked{err, backup.ErrAccess}
 	case errors.Is(err, imapconn.ErrBusy):
-		return fmt.Errorf("%w: %w", backup.ErrBusy, err)
+		return &marked{err, backup.ErrBusy}
 	}
 	return err
 }
+
+// A marked error says what it says, and is something else besides.
+type marked struct {
+	error
+	mark error
+}
+
+func (m *marked) Unwrap() []error { return []error{m.error, m.mark} }

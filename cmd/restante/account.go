@@ -63,7 +63,10 @@ func (a *app) account(nameOrURL, name string, access *AccountAccess) (*account, 
 		return nil, withHint(err, "write it as a URL (imaps://%s), or put it into restante.toml; for restore, --to says where to", hostFirst(nameOrURL))
 	}
 	if acct.address, err = accounts.Parse(raw); err != nil {
-		return nil, fmt.Errorf("account %q: %w: %w", nameOrURL, err, errUsage)
+		if configured != nil {
+			err = fmt.Errorf("account %q: %w", nameOrURL, err)
+		}
+		return nil, fmt.Errorf("%w: %w", err, errUsage) // without the URL, which may hold a password
 	}
 	if configured == nil {
 		acct.name = acct.address.Name()

@@ -104,12 +104,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	level := slog.LevelError
-	if c.Verbose {
-		level = slog.LevelDebug
-	}
-	a := &app{Globals: &c.Globals, in: in, out: out, err: errOut,
-		log: slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: level}))}
+	a := &app{Globals: &c.Globals, in: in, out: out, err: errOut, log: newLog(errOut, c.Verbose)}
 	a.ask = a.prompt
 	k.BindTo(ctx, (*context.Context)(nil))
 	k.Bind(a)

@@ -85,7 +85,7 @@ func (t *Target) connect(ctx context.Context) (*imapconn.Conn, error) {
 	t.mu.Unlock()
 	c, err := t.o.Dial(ctx)
 	if errors.Is(err, imapconn.ErrLogin) || errors.Is(err, imapconn.ErrTLS) {
-		return nil, fmt.Errorf("%w: %w", restore.ErrAccess, err)
+		return nil, &marked{err, restore.ErrAccess}
 	}
 	return c, err
 }
@@ -104,10 +104,18 @@ func (t *Target) release(c *imapconn.Conn) {
 func explain(c *imapconn.Conn, what string, err error) error {
 	err = c.Explain(err)
 	if no, ok := errors.AsType[*imap.Error](err); ok && no.Code == imap.ResponseCodeNoPerm {
-		return fmt.Errorf("%s: %w: %w", what, restore.ErrAccess, err)
+		return fmt.Errorf("%s: %w", what, &marked{err, restore.ErrAccess})
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
+
+// A marked error says what it says, and is something else besides.
+type marked struct {
+	error
+	mark error
+}
+
+func (m *marked) Unwrap() []error { return []error{m.error, m.mark} }
 
 // Folders lists the folders of the account.
 func (t *Target) Folders(ctx context.Context) ([]restore.Folder, error) {

@@ -99,6 +99,17 @@ func BenchmarkMboxUnquote(b *testing.B) {
 	}
 }
 
+func BenchmarkMboxWriteSmall(b *testing.B) {
+	text := manyLines[:2500]
+	b.SetBytes(int64(len(text)))
+	w := NewMboxWriter(io.Discard, "")
+	for b.Loop() {
+		if _, err := w.Write(b.Context(), Delivery{}, strings.NewReader(text)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // BenchmarkMaildirDeliver writes small messages in batches of different sizes.
 func BenchmarkMaildirDeliver(b *testing.B) {
 	text := strings.Repeat("x", 2500)

@@ -19,18 +19,19 @@ type Delivery struct {
 	// seconds and without its zone; a date that no file can have, before 1902
 	// or after 2262, becomes the nearest one.
 	Date time.Time
-	// New puts the message into new, for a mail program to find. A message
-	// with flags goes into cur in any case, new has no place for them.
+	// New puts the message into new of a Maildir, for a mail program to find.
+	// With flags it goes into cur in any case, new has no place for them.
 	New bool
 }
 
 // Delivered is what became of a delivery.
 type Delivered struct {
-	Key  string // the message's key in the folder
+	Key  string // the message's key in a Maildir folder; an mbox has none
 	Size int64  // octets
-	// NotKept are flags that the folder could not keep: system flags that
-	// Maildir does not know, keywords that are no atoms, and those for which
-	// the folder's 26 letters did not suffice.
+	// NotKept are flags that could not be kept: system flags that local mail
+	// does not know, keywords that are no atoms, and those for which the 26
+	// letters of a Maildir did not suffice; of an mbox, all keywords but
+	// $Forwarded.
 	NotKept []string
 }
 
@@ -40,6 +41,7 @@ type MaildirWriter struct {
 	folder  *MaildirFolder
 	batch   int
 	ready   bool // cur, new and tmp are there
+	copied  []byte
 	waiting []waiting
 }
 
@@ -55,11 +57,11 @@ type waiting struct {
 // returns; with more it is when Flush or Close does. Every message that waits
 // keeps a file open.
 func (f *MaildirFolder) Writer(batch int) *MaildirWriter {
-	return &MaildirWriter{folder: f, batch: max(batch, 1)}
+	return &MaildirWriter{folder: f, batch: max(batch, 1), copied: make([]byte, 32<<10)}
 }
 
 // Deliver writes the octets of r into a new message. After an error the
-// message is not in the folder.
+// message is not in the folder, unless the error came from Flush.
 func (w *MaildirWriter) Deliver(ctx context.Context, d Delivery, r io.Reader) (Delivered, error) {
 	done, err := w.deliver(ctx, d, r)
 	if err != nil {
@@ -98,7 +100,7 @@ func (w *MaildirWriter) deliver(ctx context.Context, d Delivery, r io.Reader) (d
 			root.Remove(tmp)
 		}
 	}()
-	size, err := io.Copy(file, &contextReader{ctx, r})
+	size, err := io.CopyBuffer(struct{ io.Writer }{file}, &contextReader{ctx, r}, w.copied)
 	if err != nil {
 		return done, err
 	}

@@ -21,8 +21,8 @@ type keywordTable [26]string
 const keywordFile = "dovecot-keywords"
 
 // maxSmallFile is the size in octets up to which the small files beside the
-// messages are read.
-const maxSmallFile = 1 << 20
+// messages are read; the names of 100,000 folders fit in.
+const maxSmallFile = 16 << 20
 
 // readKeywords reads the folder's table. Lines that make no sense are passed
 // over.

@@ -101,27 +101,37 @@ func (b *Mbox) surveyLengths(ctx context.Context) (*lengthSurvey, error) {
 // boundary reports whether a message can end at end: what follows, after up
 // to two line ends, is a From_ line or the end of the file.
 func (b *Mbox) boundary(end int64) (bool, error) {
-	from := end - 1
-	p := make([]byte, min(b.size-from, 1+4+lookahead))
-	if n, err := b.r.ReadAt(p, from); n < len(p) {
-		if err == io.EOF {
-			err = ErrChanged
-		}
+	p, err := b.read(end-1, 1+4+maxFromLine)
+	if err != nil {
 		return false, err
 	}
 	before, p := p[0], p[1:]
 	n := lineEnds(p)
-	p = p[n:]
-	if len(p) == 0 {
+	line, _ := cutLine(p[n:])
+	switch {
+	case len(line) == 0:
 		return true, nil
-	}
-	if before != '\n' && n == 0 {
+	case before != '\n' && n == 0:
 		return false, nil // in the middle of a line
-	}
-	line, _ := cutLine(p)
-	if len(line) > maxFromLine || !bytes.HasPrefix(line, fromPrefix) {
+	case len(line) > maxFromLine || !bytes.HasPrefix(line, fromPrefix):
 		return false, nil
 	}
 	_, shape := parseFromLine(bytes.TrimRight(line, "\r\n"), b.options.Zone)
-	return shape == fromDated || shape == fromUndated && knownFields(p[len(line):]) > 0, nil
+	if shape != fromUndated {
+		return shape == fromDated, nil
+	}
+	fields, err := b.read(end+int64(n+len(line)), lookahead)
+	return knownFields(fields) > 0, err
+}
+
+// read returns n octets from an offset on, or what there are.
+func (b *Mbox) read(from int64, n int64) ([]byte, error) {
+	p := make([]byte, min(b.size-from, n))
+	if got, err := b.r.ReadAt(p, from); got < len(p) {
+		if err == io.EOF {
+			err = ErrChanged
+		}
+		return nil, err
+	}
+	return p, nil
 }

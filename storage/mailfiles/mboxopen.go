@@ -24,7 +24,7 @@ func (b *Mbox) Open(m MboxMessage) io.Reader {
 	if m.undo == (undo{}) {
 		return r
 	}
-	return &unquoter{src: bufio.NewReaderSize(r, 64<<10), undo: m.undo, left: m.size, lineStart: true}
+	return &unquoter{src: bufio.NewReaderSize(r, int(min(m.Length+1, 64<<10))), undo: m.undo, left: m.size, lineStart: true}
 }
 
 // checkedReader reads what was hashed before and compares.

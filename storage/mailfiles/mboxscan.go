@@ -46,7 +46,7 @@ const (
 )
 
 func newMboxScan(ctx context.Context, b *Mbox) *mboxScan {
-	return &mboxScan{ctx: ctx, b: b, buf: make([]byte, windowSize)}
+	return &mboxScan{ctx: ctx, b: b, buf: make([]byte, min(windowSize, b.size))}
 }
 
 // at returns the offset in the file.

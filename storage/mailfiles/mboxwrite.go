@@ -19,13 +19,22 @@ import (
 type MboxWriter struct {
 	w     *bufio.Writer
 	spool string // directory for messages too large for memory
+
+	// For every message anew, made once.
+	copied []byte
+	head   bytes.Buffer
+	in     *bufio.Reader
+	sum    *bufio.Writer
 }
 
 // NewMboxWriter returns a writer to w. Messages of more than a MiB are kept in
 // a file in the directory spool while they are written; "" is the system's
 // directory for such files.
 func NewMboxWriter(w io.Writer, spool string) *MboxWriter {
-	return &MboxWriter{w: bufio.NewWriterSize(w, 64<<10), spool: spool}
+	return &MboxWriter{
+		w: bufio.NewWriterSize(w, 64<<10), spool: spool, copied: make([]byte, 32<<10),
+		in: bufio.NewReaderSize(nil, 64<<10), sum: bufio.NewWriterSize(nil, 64<<10),
+	}
 }
 
 // Write writes one message. Of the flags it keeps those that Maildir has a
@@ -34,7 +43,7 @@ func NewMboxWriter(w io.Writer, spool string) *MboxWriter {
 // underlying writer when it returns. After an error from r nothing was
 // written; after any other error the file must not be used.
 func (w *MboxWriter) Write(ctx context.Context, d Delivery, r io.Reader) (Delivered, error) {
-	m, err := readSpool(&contextReader{ctx, r}, w.spool)
+	m, err := w.readSpool(&contextReader{ctx, r})
 	if err != nil {
 		return Delivered{}, fmt.Errorf("writing a message to an mbox: %w", err)
 	}
@@ -59,12 +68,16 @@ func (w *MboxWriter) write(d Delivery, m *spool) (Delivered, error) {
 		}
 	}
 	hash := sha256.New()
-	if err := quote(hash, m.reader(), mark); err != nil {
+	w.sum.Reset(hash)
+	w.in.Reset(m.reader())
+	if err := quote(w.sum, w.in, mark); err != nil {
 		return Delivered{}, err
 	}
+	w.sum.Flush() // a hash takes everything
 	mark = mark.sign([32]byte(hash.Sum(nil)))
 	fmt.Fprintf(w.w, "From %s %s\n", mark, asctime(date))
-	if err := quote(w.w, m.reader(), mark); err != nil {
+	w.in.Reset(m.reader())
+	if err := quote(w.w, w.in, mark); err != nil {
 		return Delivered{}, err
 	}
 	w.w.WriteByte('\n')
@@ -81,13 +94,9 @@ func asctime(date time.Time) string {
 
 // quote copies a message as mboxrd has it: a '>' before every line of '>'s
 // and "From ", LF for CRLF if the mark says so, and a LF at the end if the
-// message is open. Lines may be of any length.
-func quote(dst io.Writer, src io.Reader, mark mark) error {
-	in := bufio.NewReaderSize(src, 64<<10)
-	out, buffered := dst.(*bufio.Writer)
-	if !buffered {
-		out = bufio.NewWriterSize(dst, 64<<10)
-	}
+// message is open. Lines may be of any length. It returns errors of in; those
+// of out show when it is flushed.
+func quote(out *bufio.Writer, in *bufio.Reader, mark mark) error {
 	lineStart := true
 	for {
 		if lineStart {
@@ -128,10 +137,7 @@ func quote(dst io.Writer, src io.Reader, mark mark) error {
 	if mark.open {
 		out.WriteByte('\n')
 	}
-	if buffered {
-		return nil // whoever owns it flushes it, and learns of errors then
-	}
-	return out.Flush()
+	return nil
 }
 
 // A spool holds a message that has to be read several times: in memory, or in
@@ -150,26 +156,26 @@ type spool struct {
 const spoolMemory = 1 << 20
 
 // readSpool reads r to its end.
-func readSpool(r io.Reader, dir string) (m *spool, err error) {
+func (w *MboxWriter) readSpool(r io.Reader) (m *spool, err error) {
 	m = &spool{}
 	defer func() {
 		if err != nil {
 			m.close()
 		}
 	}()
-	var head bytes.Buffer
-	if _, err := io.CopyN(io.MultiWriter(&head, m), r, spoolMemory); err != nil && err != io.EOF {
+	w.head.Reset()
+	if _, err := io.CopyBuffer(io.MultiWriter(&w.head, m), io.LimitReader(r, spoolMemory), w.copied); err != nil {
 		return m, err
 	}
-	m.head = head.Bytes()
+	m.head = w.head.Bytes()
 	if m.size < spoolMemory {
 		return m, nil
 	}
-	if m.file, err = os.CreateTemp(dir, ".restante-spool-*"); err != nil {
+	if m.file, err = os.CreateTemp(w.spool, ".restante-spool-*"); err != nil {
 		return m, err
 	}
 	os.Remove(m.file.Name()) // it lives until it is closed, except on Windows
-	_, err = io.Copy(io.MultiWriter(m.file, m), r)
+	_, err = io.CopyBuffer(io.MultiWriter(m.file, m), r, w.copied)
 	return m, err
 }
 

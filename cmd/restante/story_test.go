@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"restante/cmd/testbed/rawimap"
+	"restante/cmd/testbed/servers"
+	"restante/storage/objects"
+	"restante/storage/objects/s3"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"restante": func() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+	})
+}
+
+// TestStories runs testdata/*.txt: each a story of somebody at the command
+// line. What stories can say beside testscript's own words stands in words.
+func TestStories(t *testing.T) {
+	imap := servers.IMAP(t)
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var number atomic.Int64
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			user := fmt.Sprintf("story%d-%d", os.Getpid(), number.Add(1))
+			for name, value := range map[string]string{
+				"HOME": e.WorkDir, "XDG_CACHE_HOME": filepath.Join(e.WorkDir, "cache"), "XDG_CONFIG_HOME": filepath.Join(e.WorkDir, "config"),
+				"RESTANTE_REPOSITORY": filepath.Join(e.WorkDir, "repository"), "RESTANTE_CACHE_DIR": filepath.Join(e.WorkDir, "cache"),
+				"RESTANTE_ACCOUNT_PASSWORD": servers.Password, "USER": user, "OTHER": user + "b",
+				"RECIPIENT": id.Recipient().String(), "RESTANTE_IDENTITY": filepath.Join(e.WorkDir, "identity"),
+				"URL": accountURL(imap, user), "OTHERURL": accountURL(imap, user+"b"), "ACCOUNT": user + "@127.0.0.1", "IMAP": imap.Address, "CA": imap.CA,
+				"S3": servers.S3(t), "AWS_ACCESS_KEY_ID": os.Getenv("AWS_ACCESS_KEY_ID"), "AWS_SECRET_ACCESS_KEY": os.Getenv("AWS_SECRET_ACCESS_KEY"),
+				"YEAR": strconv.Itoa(time.Now().Year()), "#": "#",
+			} {
+				e.Setenv(name, value)
+			}
+			e.Setenv("READER_KEY", "")
+			if key, secret := servers.S3ReadOnly(t); key != "" {
+				e.Setenv("READER_KEY", key)
+				e.Setenv("READER_SECRET", secret)
+			}
+			for what, address := range servers.BadCertificates(t) {
+				e.Setenv("BADCERT_"+strings.ToUpper(strings.ReplaceAll(what, " ", "_")), address)
+			}
+			return os.WriteFile(filepath.Join(e.WorkDir, "identity"), []byte(id.String()+"\n"), 0o600)
+		},
+		Cmds: words,
+		Condition: func(condition string) (bool, error) {
+			if condition == "mount" {
+				return canMount(t), nil
+			}
+			return false, fmt.Errorf("no condition %q", condition)
+		},
+	})
+}
+
+// canMount says whether small file systems can be mounted; where everything
+// must run, they must.
+func canMount(t *testing.T) bool {
+	unmount, err := mountTiny(t.TempDir(), "65536")
+	if err == nil {
+		unmount()
+		return true
+	}
+	if os.Getenv("CI") == "true" && os.Getenv("RESTANTE_TESTBED") != "" && os.Getuid() == 0 {
+		t.Errorf("a small file system cannot be mounted: %v", err)
+	}
+	t.Logf("a small file system cannot be mounted here: %v", err)
+	return false
+}
+
+// words are what stories can say.
+var words = map[string]func(*testscript.TestScript, bool, []string){
+	"code": wordCode, "imap": wordIMAP, "append": wordAppend, "damage": wordDamage, "tinydisk": wordTinyDisk,
+}
+
+// code N COMMAND…: the command ends with this exit code.
+func wordCode(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit interface{ ExitCode() int }
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if (got == want) == neg {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+func dialStory(ts *testscript.TestScript, user string) *rawimap.Conn {
+	c, err := rawimap.Dial(context.Background(), ts.Getenv("IMAP"))
+	ts.Check(err)
+	ts.Check(c.Login(user, servers.Password))
+	return c
+}
+
+// imap USER COMMAND…: does IMAP commands on a user's account, in one session.
+func wordIMAP(ts *testscript.TestScript, neg bool, args []string) {
+	c := dialStory(ts, args[0])
+	defer c.Close()
+	for _, command := range args[1:] {
+		_, err := c.Do(command)
+		if (err == nil) == neg {
+			ts.Fatalf("%s: %v", command, err)
+		}
+	}
+}
+
+// append USER FOLDER FROM TO: adds messages with these numbers to a folder,
+// each of about a kilobyte that does not compress.
+func wordAppend(ts *testscript.TestScript, neg bool, args []string) {
+	c := dialStory(ts, args[0])
+	defer c.Close()
+	if args[1] != "INBOX" {
+		c.Do("CREATE " + rawimap.Quote(rawimap.EncodeName(args[1]))) // it may be there
+	}
+	from, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	to, err := strconv.Atoi(args[3])
+	ts.Check(err)
+	for i := from; i <= to; i++ {
+		noise := uint64(i)
+		body := new(strings.Builder)
+		for range 40 {
+			noise = noise*6364136223846793005 + 1442695040888963407
+			fmt.Fprintf(body, "%016x%016x\r\n", noise, noise*2862933555777941757)
+		}
+		octets := fmt.Sprintf("From: Ann <ann@example.org>\r\nTo: bob@example.org\r\nSubject: letter %d\r\nDate: Fri, 20 Nov 2026 10:00:00 +0100\r\nMessage-ID: <%s.%d@example.org>\r\n\r\n%s", i, args[1], i, body)
+		ts.Check(c.Append(rawimap.EncodeName(args[1]), []string{`\Seen`}, time.Date(2026, 11, 20, 10, i%60, 0, 0, time.UTC), []byte(octets)))
+	}
+}
+
+// damage HOW PREFIX [N]: flips a bit of, cuts, empties or removes the N-th
+// (from the first: 0, from the last: -1) object of the repository whose name
+// begins so.
+func wordDamage(ts *testscript.TestScript, neg bool, args []string) {
+	store := openStoryStore(ts)
+	ctx := context.Background()
+	var names []string
+	for info, err := range store.List(ctx, args[1], "") {
+		ts.Check(err)
+		names = append(names, info.Name)
+	}
+	n := 0
+	if len(args) > 2 {
+		var err error
+		n, err = strconv.Atoi(args[2])
+		ts.Check(err)
+	}
+	if n < 0 {
+		n += len(names)
+	}
+	if n >= len(names) {
+		ts.Fatalf("%d objects begin with %q", len(names), args[1])
+	}
+	b, err := store.Get(ctx, names[n], 0, -1)
+	ts.Check(err)
+	switch args[0] {
+	case "flip":
+		b[len(b)/5] ^= 4
+	case "fliplast": // the directory of a pack is at its end
+		b[len(b)-100] ^= 4
+	case "cut":
+		b = b[:len(b)/2]
+	case "empty":
+		b = nil
+	case "remove":
+		ts.Check(store.Delete(ctx, names[n]))
+		return
+	default:
+		ts.Fatalf("no such damage: %s", args[0])
+	}
+	ts.Check(store.Put(ctx, names[n], b))
+}
+
+func openStoryStore(ts *testscript.TestScript) objects.Store {
+	where := ts.Getenv("RESTANTE_REPOSITORY")
+	if !strings.HasPrefix(where, "s3:") {
+		store, err := objects.OpenDir(where)
+		ts.Check(err)
+		return store
+	}
+	store, err := s3.Open(context.Background(), where)
+	ts.Check(err)
+	return store
+}
+
+// tinydisk DIR OCTETS: mounts a file system of that size.
+func wordTinyDisk(ts *testscript.TestScript, neg bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(dir, 0o755))
+	unmount, err := mountTiny(dir, args[1])
+	ts.Check(err)
+	ts.Defer(unmount)
+}
