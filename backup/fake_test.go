@@ -28,8 +28,10 @@ type fakeServer struct {
 	leaveOut func(folder string, uid uint32) bool // of a FETCH
 	onFetch  func(folder string, uid uint32)
 	uidsErr  error
+	listErr  error // with the list
 
 	fetched, headers, opened int
+	known                    Known // of the folder opened last
 }
 
 type fakeFolder struct {
@@ -113,12 +115,13 @@ func (s *fakeServer) List(context.Context) ([]Listed, error) {
 		f := s.folders[name]
 		list = append(list, Listed{Levels: storage.FolderLevels(name), Delimiter: "/", Subscribed: f.subscribed, NoSelect: f.noSelect, Status: f.status(s.noModSeq)})
 	}
-	return list, nil
+	return list, s.listErr
 }
 
-func (s *fakeServer) Open(_ context.Context, l Listed, _ Known) (Mailbox, error) {
+func (s *fakeServer) Open(_ context.Context, l Listed, known Known) (Mailbox, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.known = known
 	name := storage.FolderName(l.Levels)
 	if s.openErr != nil {
 		if err := s.openErr(name); err != nil {

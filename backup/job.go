@@ -104,6 +104,7 @@ func (j *job) survey(ctx context.Context, m Mailbox) error {
 	if err != nil && !doubt {
 		return err
 	}
+	uncertain := err
 	var base *storage.Folder
 	if same {
 		base = parent
@@ -120,7 +121,7 @@ func (j *job) survey(ctx context.Context, m Mailbox) error {
 		}
 	}
 	if doubt {
-		r.note("folder %q: the server contradicts itself about which messages there are; none is taken for gone", j.name)
+		r.note("folder %q: %v; none of its messages is taken for gone", j.name, uncertain)
 		r.setIncomplete()
 	}
 	if parent != nil && !same {

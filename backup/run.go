@@ -209,9 +209,9 @@ func (r *run) note(format string, a ...any) {
 
 // list makes a job of every folder.
 func (r *run) list(ctx context.Context) error {
-	listed, err := r.src.List(ctx)
-	if err != nil {
-		return fmt.Errorf("list folders: %w", err)
+	listed, uncertain := r.src.List(ctx)
+	if uncertain != nil && !errors.Is(uncertain, ErrEnumeration) {
+		return fmt.Errorf("list folders: %w", uncertain)
 	}
 	if r.parent != nil {
 		for _, f := range r.parent.Folders {
@@ -242,10 +242,21 @@ func (r *run) list(ctx context.Context) error {
 			}
 		}
 	}
+	if uncertain != nil {
+		r.note("%v; no folder is taken for gone", uncertain)
+		r.incomplete = true
+		for name, f := range r.gone {
+			r.jobs = append(r.jobs, &job{run: r, listed: listedAs(f), name: name, parent: f, saved: f.Keep()})
+			delete(r.gone, name)
+		}
+	}
 	slices.SortFunc(r.jobs, func(a, b *job) int { return slices.Compare(order(a), order(b)) })
 	r.o.Progress.Folders.Store(int64(len(r.jobs)))
 	for _, j := range r.jobs {
+		var err error
 		switch {
+		case j.saved.Valid():
+			r.o.Progress.FoldersDone.Add(1)
 		case j.unchanged():
 			err = j.keep(ctx)
 		case j.listed.NoSelect:
@@ -258,6 +269,11 @@ func (r *run) list(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// listedAs is a folder as its last listing had it.
+func listedAs(f *storage.Folder) Listed {
+	return Listed{Levels: f.Levels, Raw: f.Raw, Delimiter: f.Delimiter, Attributes: f.Attributes, SpecialUse: f.SpecialUse, Subscribed: f.Subscribed}
 }
 
 // order puts INBOX first and all else by name.
@@ -364,6 +380,11 @@ func (r *run) final(ctx context.Context) (storage.Snapshot, error) {
 		same = same && j.saved.Same(r.parent.Folders[i])
 	}
 	r.anomalies()
+	if n, ok := r.src.(Noter); ok {
+		for _, text := range n.Notes() {
+			r.note("%s", text)
+		}
+	}
 	s := r.snapshot(0)
 	if same && len(folders) == len(r.parent.Folders) {
 		s.Vault, s.Root = r.o.Vault, r.parent.Snapshot.Root

@@ -16,7 +16,9 @@ type Source interface {
 	// Kind is the sort of source, as snapshots name it: "imap", "maildir".
 	Kind() string
 
-	// List tells of all folders, with their states where that costs little.
+	// List tells of all folders, with their states where that costs little. With
+	// an error that wraps ErrEnumeration the list is good as far as it goes: a
+	// folder that it leaves out is not taken for gone.
 	List(ctx context.Context) ([]Listed, error)
 
 	// Open opens a folder to be read. Known is what the last snapshot has of
@@ -43,9 +45,10 @@ var (
 	// ErrRefused: the server said no to what was asked, and the connection is
 	// well. Less may be asked at once.
 	ErrRefused = errors.New("the server refused")
-	// ErrEnumeration: the server contradicts itself about which messages there
-	// are, so that a message it leaves out cannot be taken for gone.
-	ErrEnumeration = errors.New("the server contradicts itself about which messages there are")
+	// ErrEnumeration: it is not certain which messages, or folders, there are, so
+	// that one that is left out cannot be taken for gone. The server contradicts
+	// itself, or a directory did not hold still.
+	ErrEnumeration = errors.New("it is not certain what there is")
 )
 
 // A LocalError is not the source's fault: a full disk, the repository. It ends
@@ -76,9 +79,20 @@ type Status struct {
 	Messages             uint32
 }
 
-// Known is what the last snapshot has of a folder.
+// A Noter is a Source that has something to tell people about a run, such as
+// what it found and left alone.
+type Noter interface {
+	Source
+	// Notes returns sentences for the snapshot's notes. It is called once, when
+	// all folders have been read.
+	Notes() []string
+}
+
+// Known is what the last snapshot has of a folder. A Source that gives the
+// UIDs itself goes on from there: a key that is known keeps its UID, and new
+// ones get UIDs from UIDNext on.
 type Known struct {
-	UIDNext uint32
+	UIDValidity, UIDNext uint32
 	// Keys tells, for a Source that knows messages by keys and not by UIDs,
 	// which UID each key has. It may read a lot; nil if there is no parent.
 	Keys func() (map[string]uint32, error)

@@ -84,13 +84,13 @@ func (r *run) worker(ctx context.Context) error {
 
 func (r *run) open(ctx context.Context, j *job) (Mailbox, error) {
 	known := Known{}
-	if p := j.parent; p != nil && !r.o.Full {
-		known.UIDNext = p.UIDNext
+	if p := j.parent; p != nil { // with Full, too: places stay what they are
+		known.UIDValidity, known.UIDNext = p.UIDValidity, p.UIDNext
 		known.Keys = func() (map[string]uint32, error) {
 			keys := map[string]uint32{}
 			for list, err := range p.PageWise(ctx, nil) {
 				if err != nil {
-					return nil, err
+					return nil, &LocalError{Err: err}
 				}
 				for i := range list {
 					keys[list[i].Key] = list[i].UID
