@@ -1,5 +1,6 @@
 // Package rawimap reads and fills mailboxes over a plain IMAP connection:
 // [Dial], then [Conn.Do] for any command, or [Conn.Dump] for all there is.
+// [Difference] compares two of them.
 //
 // It exists to check Restante from outside, so it shares no code with it and
 // is written for servers that are known to be well.
@@ -9,6 +10,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +40,20 @@ func Dial(ctx context.Context, addr string) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	return greeted(conn, addr)
+}
+
+// DialTLS connects with TLS from the first octet.
+func DialTLS(ctx context.Context, addr string, config *tls.Config) (*Conn, error) {
+	d := tls.Dialer{Config: config}
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return greeted(conn, addr)
+}
+
+func greeted(conn net.Conn, addr string) (_ *Conn, err error) {
 	c := &Conn{conn: conn, r: bufio.NewReaderSize(conn, 64<<10)}
 	conn.SetDeadline(time.Now().Add(commandTime))
 	if c.Greeting, err = c.response(); err != nil {

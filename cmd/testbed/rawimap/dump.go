@@ -53,28 +53,46 @@ var childAttributes = []string{`\HasChildren`, `\HasNoChildren`, `\Marked`, `\Un
 
 // Dump reads all folders and messages, and changes nothing.
 func (c *Conn) Dump() (Mailbox, error) {
-	answer, err := c.Do(`LIST "" "*" RETURN (SPECIAL-USE SUBSCRIBED)`)
+	folders, err := c.List()
 	if err != nil {
 		return Mailbox{}, err
 	}
-	var m Mailbox
+	for i := range folders {
+		f := &folders[i]
+		if !f.Selectable() {
+			continue
+		}
+		if err := c.read(f); err != nil {
+			return Mailbox{}, fmt.Errorf("reading folder %q: %w", f.Name, err)
+		}
+	}
+	return Mailbox{folders}, nil
+}
+
+// List lists the folders, without what is in them.
+func (c *Conn) List() ([]Folder, error) {
+	answer, err := c.Do(`LIST "" "*" RETURN (SPECIAL-USE SUBSCRIBED)`)
+	if err != nil {
+		return nil, err
+	}
+	var folders []Folder
 	for _, resp := range answer[:len(answer)-1] {
 		if !strings.HasPrefix(resp, "* LIST ") {
 			continue
 		}
 		f, err := listed(resp)
 		if err != nil {
-			return Mailbox{}, err
+			return nil, err
 		}
-		if !slices.Contains(f.Attributes, `\Noselect`) && !slices.Contains(f.Attributes, `\NonExistent`) {
-			if err := c.read(&f); err != nil {
-				return Mailbox{}, fmt.Errorf("reading folder %q: %w", f.Name, err)
-			}
-		}
-		m.Folders = append(m.Folders, f)
+		folders = append(folders, f)
 	}
-	slices.SortFunc(m.Folders, func(a, b Folder) int { return cmp.Compare(a.Name, b.Name) })
-	return m, nil
+	slices.SortFunc(folders, func(a, b Folder) int { return cmp.Compare(a.Name, b.Name) })
+	return folders, nil
+}
+
+// Selectable reports whether the folder can hold messages.
+func (f Folder) Selectable() bool {
+	return !slices.Contains(f.Attributes, `\Noselect`) && !slices.Contains(f.Attributes, `\NonExistent`)
 }
 
 // listed reads a LIST response (RFC 9051 section 7.3.1).

@@ -143,7 +143,7 @@ func TestDifferenceFindsWhatChanged(t *testing.T) {
 			for command := range strings.SplitSeq(c.commands, "; ") {
 				session.Do(command)
 			}
-			if diff := difference(before, Dump(t, s, user)); len(diff) != c.lines {
+			if diff := rawimap.Difference(before, Dump(t, s, user)); len(diff) != c.lines {
 				t.Errorf("%d differences, want %d:\n%s", len(diff), c.lines, strings.Join(diff, "\n"))
 			}
 		})
