@@ -22,9 +22,9 @@ type Options struct {
 	Exclude func(levels []string) bool
 	// Full reads every message again, whatever the last snapshot has.
 	Full bool
-	// A snapshot of what is there so far is committed after CommitEvery, or
-	// when CommitBytes octets of messages were read; 0 for a minute and 512
-	// MiB.
+	// A snapshot of what is there so far is committed after CommitEvery, when
+	// CommitBytes octets of messages were read, or a hundred thousand messages,
+	// whose names take memory until then; 0 for a minute and 512 MiB.
 	CommitEvery time.Duration
 	CommitBytes int64
 	Progress    *Progress
@@ -133,7 +133,11 @@ type run struct {
 	stats      ledger.Stats
 	whole      int64
 	uncounted  int64 // octets read since the last commit
+	unnamed    int64 // and messages
 }
+
+// commitMessages is how many messages are read between commits at most.
+const commitMessages = 100_000
 
 func runOnce(ctx context.Context, repo *storage.Repository, src Source, o Options) (*Result, error) {
 	r := &run{o: o, repo: repo, src: src, started: time.Now(), last: time.Now(), gone: map[string]*storage.Folder{}}
@@ -287,13 +291,13 @@ func order(j *job) []string {
 // partialIfDue commits a partial snapshot where it is time.
 func (r *run) partialIfDue(ctx context.Context) error {
 	r.mu.Lock()
-	read := r.uncounted
+	read, messages := r.uncounted, r.unnamed
 	r.mu.Unlock()
 	if read == 0 || !r.commits.TryLock() {
 		return nil // nothing to commit, or somebody is at it
 	}
 	defer r.commits.Unlock()
-	if read < r.o.CommitBytes && time.Since(r.last) < r.o.CommitEvery {
+	if read < r.o.CommitBytes && messages < commitMessages && time.Since(r.last) < r.o.CommitEvery {
 		return nil
 	}
 	return r.commitPartial(ctx)
@@ -304,7 +308,7 @@ func (r *run) partialIfDue(ctx context.Context) error {
 func (r *run) commitPartial(ctx context.Context) error {
 	r.mu.Lock()
 	jobs := slices.Clone(r.jobs)
-	r.uncounted = 0
+	r.uncounted, r.unnamed = 0, 0
 	r.mu.Unlock()
 	var folders []storage.SavedFolder
 	for _, j := range jobs {

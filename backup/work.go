@@ -348,6 +348,7 @@ func (j *job) fetch(ctx context.Context, m Mailbox, uids []uint32) ([]uint32, er
 	r.stats.New += int64(len(list))
 	r.stats.Read += octets
 	r.uncounted += octets
+	r.unnamed += int64(len(list))
 	r.whole += whole
 	return got, nil
 }

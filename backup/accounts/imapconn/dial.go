@@ -197,7 +197,6 @@ func (s *session) handOver(compressed bool) *Conn {
 			return pend.patience(o.Idle, o.Total)
 		},
 		passed:  pend.passed,
-		talking: func() time.Duration { return time.Since(time.Unix(0, w.taken.Load())) },
 		minRate: o.MinRate, window: o.limits.rate,
 	}
 	f.src.timer.Stop()

@@ -178,7 +178,7 @@ func TestEncryption(t *testing.T) {
 	other, otherCA := imaptest.Certificate(t, time.Now().Add(time.Hour), "mail.example.org")
 	expired, expiredCA := imaptest.Certificate(t, time.Now().Add(-time.Hour), "127.0.0.1")
 	old := good.Clone()
-	old.MaxVersion = tls.VersionTLS11
+	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 	for _, test := range []struct {
 		name     string
 		script   imaptest.Script
@@ -345,6 +345,28 @@ func TestDialIsBounded(t *testing.T) {
 			}
 		})
 	})
+}
+
+// Whatever leads there, a password is not sent in clear text by accident.
+func TestNoPasswordInClearText(t *testing.T) {
+	t.Parallel()
+	for _, security := range []Security{TLS, StartTLS} {
+		for _, m := range []Mechanism{AnyPassword, Plain, Login, OAuthBearer, XOAuth2} {
+			for _, caps := range []capSet{{"AUTH=PLAIN", "SASL-IR"}, {}, {"LOGINDISABLED", "AUTH=LOGIN"}} {
+				client, server := net.Pipe()
+				go func() {
+					server.Read(make([]byte, 1000))
+					server.Close()
+				}()
+				sock := &countingConn{Conn: client}
+				s := &session{opts: &Options{Security: security, User: "u", Password: "p", Mechanism: m}, sock: sock, conn: sock, caps: caps, in: newInput(sock, limits{line: 1000})}
+				if err := s.login(); !errors.Is(err, ErrTLS) && !errors.Is(err, ErrLogin) || sock.out.Load() > 0 {
+					t.Errorf("%v %s %v: %v, %d octets", security, m, caps, err, sock.out.Load())
+				}
+				client.Close()
+			}
+		}
+	}
 }
 
 func TestNobodyListens(t *testing.T) {

@@ -231,7 +231,7 @@ func TestEndlessAnswers(t *testing.T) {
 			}})
 			c := dial(t, s, func(o *Options) {
 				*o = o.filled()
-				o.limits.answers, o.limits.numbers = 100_000, 1<<20
+				o.limits.answers, o.limits.numbers, o.limits.folders = 100_000, 1<<20, 1000
 			})
 			err := soon(t, test.command, func() error {
 				switch test.command {
@@ -248,6 +248,40 @@ func TestEndlessAnswers(t *testing.T) {
 				t.Errorf("the error is %v", err)
 			}
 			t.Log(err)
+		})
+	}
+}
+
+// The limits are where they are said to be.
+func TestLimitsAreExact(t *testing.T) {
+	t.Parallel()
+	nest := func(n int) string {
+		return "* 1 FETCH (UID 1 X " + strings.Repeat("(", n) + "a" + strings.Repeat(")", n) + ")\r\n"
+	}
+	line := func(n int) string { return "* OK " + strings.Repeat("a", n-len("* OK \r\n")) + "\r\n" }
+	folders := func(n int) string { return strings.Repeat("* LIST () NIL x\r\n", n) }
+	literal := func(n int) string { return fmt.Sprintf("* LIST () NIL x ({%d}\r\n%s)\r\n", n, strings.Repeat("a", n)) }
+	for _, test := range []struct{ name, within, beyond, says string }{
+		{"nesting", nest(100), nest(101), "nested deeper than 100"},
+		{"line", line(64<<10 + 2), line(64<<10 + 3), "a line of more than 65536"},
+		{"folders", folders(100), folders(101), "more than 100 folders"},
+		{"literal", literal(1 << 20), literal(1<<20 + 1), "a literal of 1048577 octets"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			for _, answer := range []string{test.within, test.beyond} {
+				s := imaptest.Start(t, imaptest.Script{Handle: map[string]func(*imaptest.Conn, imaptest.Command){
+					"LIST": imaptest.Answer(answer + "%T OK done\r\n"),
+				}})
+				c := dial(t, s, func(o *Options) {
+					*o = o.filled()
+					o.limits.folders = 100
+				})
+				_, err := c.List("", "*", nil).Collect()
+				if answer == test.within && err != nil || answer == test.beyond && (err == nil || !strings.Contains(c.Explain(err).Error(), test.says)) {
+					t.Errorf("%v", c.Explain(err))
+				}
+			}
 		})
 	}
 }
@@ -288,6 +322,13 @@ func TestFetchAnswersInParts(t *testing.T) {
 // memory: what does not fit is shown at once.
 func TestPartsAreBounded(t *testing.T) {
 	t.Parallel()
+	p := newPending()
+	f := p.enter([]byte("T1 UID FETCH 1:* (FLAGS INTERNALDATE)")).fetch
+	for uid := uint32(1); p.hold(&part{seq: uid, uid: uid, got: itemFlags, text: make([]byte, 1000)}); uid++ {
+		if f.kept > maxHeld {
+			t.Fatalf("%d octets are held", f.kept)
+		}
+	}
 	const count = 50_000
 	s := imaptest.Start(t, imaptest.Script{Handle: map[string]func(*imaptest.Conn, imaptest.Command){
 		"UID FETCH": func(c *imaptest.Conn, cmd imaptest.Command) {

@@ -104,7 +104,7 @@ func (f *filter) Read(p []byte) (int, error) {
 			return n, nil
 		}
 		if err != nil {
-			f.fail(f.ended(inside(err)))
+			f.fail(f.ended(err))
 		}
 	}
 }
@@ -235,7 +235,8 @@ func (f *filter) disordered(work int) error {
 	return nil
 }
 
-// ended says what the end of the connection means.
+// ended says what the end of the connection means. io.EOF never gets through:
+// in a body, go-imap would take it for the body's regular end.
 func (f *filter) ended(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		if f.bye == nil {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 )
 
@@ -45,7 +44,7 @@ func (in *input) line() ([]byte, error) {
 		}
 		return nil, err
 	}
-	if len(b) <= in.limit.line {
+	if len(b) <= in.limit.line+2 {
 		err = in.spend(int64(len(b)))
 	}
 	b = b[:len(b)-1]
@@ -96,7 +95,7 @@ func (in *input) inline(dst []byte, n int64) ([]byte, error) {
 	start := len(dst)
 	dst = append(dst, make([]byte, n)...)
 	if _, err := io.ReadFull(in.br, dst[start:]); err != nil {
-		return dst, inside(err)
+		return dst, err
 	}
 	return dst, nil
 }
@@ -104,14 +103,5 @@ func (in *input) inline(dst []byte, n int64) ([]byte, error) {
 // discard reads n octets of a literal and forgets them.
 func (in *input) discard(n int64) error {
 	_, err := io.CopyN(io.Discard, in.br, n)
-	return inside(err)
-}
-
-// inside makes an end of the connection in the middle of something never look
-// like its regular end.
-func inside(err error) error {
-	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("the connection ended in the middle of an answer: %w", io.ErrUnexpectedEOF)
-	}
 	return err
 }

@@ -79,7 +79,7 @@ func (s *scan) literal() (n int64, ok bool) {
 func (s *scan) next() error {
 	b, err := s.in.line()
 	s.b, s.i = b, 0
-	return inside(err)
+	return err
 }
 
 // quoted reads a quoted string and returns what it stands for.

@@ -25,7 +25,6 @@ type source struct {
 	cause    func() error
 	patience func(midway bool) time.Duration // 0: for ever
 	passed   func(time.Duration)             // told how long an impatient wait took
-	talking  func() time.Duration            // how long ago the server last took octets
 
 	timer   *time.Timer
 	waited  time.Duration // since the rate was last looked at
@@ -128,10 +127,7 @@ func (s *source) wait(midway bool) (c chunk, woken bool, err error) {
 		if limit == overdue {
 			return c, false, fmt.Errorf("%w: neither a message nor the end of a command for too long", ErrTimeout)
 		}
-		if s.talking() >= limit {
-			return c, false, fmt.Errorf("%w: silent for %v", ErrTimeout, limit)
-		}
-		return c, true, nil // the server is busy taking what we write
+		return c, false, fmt.Errorf("%w: silent for %v", ErrTimeout, limit)
 	case <-s.closed:
 		return c, false, s.cause()
 	}

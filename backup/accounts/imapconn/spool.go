@@ -48,7 +48,7 @@ func (s *spool) add(section string, from io.Reader, n int64) error {
 		to = s.file
 	}
 	if k, err := io.CopyN(to, from, n); err != nil {
-		return fmt.Errorf("keep a message whose UID has not come: %d of %d octets: %w", k, n, inside(err))
+		return fmt.Errorf("keep a message whose UID has not come: %d of %d octets: %w", k, n, err)
 	}
 	b := &spooled{section: section, n: n}
 	if s.file != nil {

@@ -5,11 +5,9 @@ import (
 	"compress/flate"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strconv"
-	"sync/atomic"
 	"time"
 )
 
@@ -231,7 +229,6 @@ type patientWriter struct {
 	idle    time.Duration
 	deflate *flate.Writer // nil without COMPRESS
 	buf     []byte
-	taken   atomic.Int64 // when the server last took something, in Unix nanoseconds
 }
 
 const writeSize = 32 << 10
@@ -275,7 +272,6 @@ func (w *patientWriter) send(b []byte) error {
 	}
 	w.conn.SetWriteDeadline(time.Now().Add(w.idle))
 	_, err := w.conn.Write(b)
-	w.taken.Store(time.Now().UnixNano())
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("%w: it took nothing of what was sent for %v", ErrTimeout, w.idle)
 	}
@@ -295,5 +291,3 @@ func (w *patientWriter) compressed() {
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
-
-var _ io.Writer = (*patientWriter)(nil)

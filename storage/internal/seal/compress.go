@@ -30,7 +30,7 @@ var encoders = [...]func() *zstd.Encoder{
 func newEncoder(level zstd.EncoderLevel) *zstd.Encoder {
 	// The sealing authenticates, so zstd's own checksum would be in vain.
 	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderCRC(false),
-		zstd.WithWindowSize(8<<20), zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)))
+		zstd.WithWindowSize(4<<20), zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)))
 	if err != nil {
 		panic(err) // the options are constants
 	}
