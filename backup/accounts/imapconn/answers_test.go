@@ -87,7 +87,7 @@ func TestFolderNames(t *testing.T) {
 func TestListAttributesAndDelimiter(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Start(t, imaptest.Script{Handle: map[string]func(*imaptest.Conn, imaptest.Command){
-		"LIST": imaptest.Answer("* LIST (\"\\\\Sent\" \\hasnochildren \\X-Foo b]d) \"\\\\\" foo\r\n* LIST () \"\" bar\r\n* LIST () \"é\" baz\r\n%T OK done\r\n"),
+		"LIST": imaptest.Answer("* LIST (\"\\\\Sent\" \\hasnochildren \\X-Foo b]d) \"\\\\\" foo\r\n* LIST () \"\" bar\r\n* LIST () \"é\" baz\r\n* LIST () \"//\" x\r\n%T OK done\r\n"),
 	}})
 	all, err := dial(t, s, nil).List("", "*", nil).Collect()
 	if err != nil {
@@ -97,7 +97,7 @@ func TestListAttributesAndDelimiter(t *testing.T) {
 	for _, d := range all {
 		got += fmt.Sprintf("%s %q %v;", d.Mailbox, d.Delim, d.Attrs)
 	}
-	if want := `foo '\\' [\Sent \HasNoChildren \X-Foo];bar '\x00' [];baz 'é' [];`; got != want {
+	if want := `foo '\\' [\Sent \HasNoChildren \X-Foo];bar '\x00' [];baz 'é' [];x '\x00' [];`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

@@ -123,9 +123,6 @@ func (p *pending) enter(line []byte) *command {
 // sent notes that a command is about to be written to its end.
 func (p *pending) sent(c *command) {
 	p.mu.Lock()
-	if !p.owed() {
-		p.waited = 0
-	}
 	c.complete = true
 	if c.verb == "IDLE" {
 		p.awaiting = c
@@ -148,6 +145,10 @@ func (p *pending) owed() bool {
 func (p *pending) leave(c *command) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.remove(c)
+}
+
+func (p *pending) remove(c *command) {
 	delete(p.commands, c.tag)
 	for i, f := range p.fetches {
 		if f == c.fetch {
@@ -266,7 +267,7 @@ func (p *pending) refuse(c *command, answer []byte) (kept, tell bool) {
 	if c.verb == "IDLE" {
 		return false, false
 	}
-	delete(p.commands, c.tag)
+	p.remove(c)
 	c.refused = answer
 	if c.own != nil {
 		close(c.own)

@@ -101,7 +101,6 @@ func (w *writer) end() error {
 	w.cmd = nil
 	if w.swallowing {
 		w.swallowing = false
-		w.pend.leave(cmd)
 		w.pend.say(w.pend.refusal(cmd))
 		return nil
 	}
