@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -42,18 +43,18 @@ func FromFile(path string, log *slog.Logger) Secret {
 	return func(context.Context) (string, error) {
 		f, err := os.Open(path)
 		if err != nil {
-			return "", fmt.Errorf("read the password: %w", err)
+			return "", fmt.Errorf("read a secret: %w", err)
 		}
 		defer f.Close()
 		if info, err := f.Stat(); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o004 != 0 && log != nil {
-			log.Warn("everybody on this computer can read the file with the password", "file", path, "try", "chmod 600 "+path)
+			log.Warn("everybody on this computer can read the file with the secret", "file", path, "try", "chmod 600 "+path)
 		}
 		b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
 		if err != nil {
-			return "", fmt.Errorf("read the password: %w", err)
+			return "", fmt.Errorf("read a secret: %w", err)
 		}
 		if len(b) > maxSecret {
-			return "", fmt.Errorf("read the password: %s has more than %d octets", path, maxSecret)
+			return "", fmt.Errorf("read a secret: %s has more than %d octets", path, maxSecret)
 		}
 		return notEmpty(strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), path)
 	}
@@ -79,14 +80,14 @@ func FromCommand(line string, timeout time.Duration) Secret {
 			err = cause
 		}
 		if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-			err = fmt.Errorf("the command for the password, %q: %w", line, err)
+			err = fmt.Errorf("the command %q: %w", line, err)
 			if s := strings.TrimSpace(complaint.String()); s != "" {
 				err = fmt.Errorf("%w: %s", err, s)
 			}
 			return "", err
 		}
 		first, _, _ := strings.Cut(out.String(), "\n")
-		return notEmpty(strings.TrimSuffix(first, "\r"), "the first line of the output of "+line)
+		return notEmpty(strings.TrimSuffix(first, "\r"), "the first line that the command "+strconv.Quote(line)+" printed")
 	}
 }
 
@@ -95,7 +96,7 @@ func FromPrompt(ask func(ctx context.Context, question string) (string, error), 
 	return func(ctx context.Context) (string, error) {
 		s, err := ask(ctx, question)
 		if err != nil {
-			return "", fmt.Errorf("ask for the password: %w", err)
+			return "", fmt.Errorf("ask for a secret: %w", err)
 		}
 		return notEmpty(s, "the answer")
 	}
@@ -103,7 +104,7 @@ func FromPrompt(ask func(ctx context.Context, question string) (string, error), 
 
 func notEmpty(s, where string) (string, error) {
 	if s == "" {
-		return "", fmt.Errorf("no password: %s is empty", where)
+		return "", fmt.Errorf("%s is empty", where)
 	}
 	return s, nil
 }

@@ -55,10 +55,10 @@ func TestSecretFileThatEverybodyCanRead(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "password")
 	var b bytes.Buffer
 	for mode, warn := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true} {
-		os.WriteFile(file, []byte("secret"), 0o600)
+		os.WriteFile(file, []byte("hunter2"), 0o600)
 		os.Chmod(file, mode)
 		b.Reset()
-		if _, err := FromFile(file, slog.New(slog.NewTextHandler(&b, nil)))(t.Context()); err != nil || (b.Len() > 0) != warn || strings.Contains(b.String(), "secret") {
+		if _, err := FromFile(file, slog.New(slog.NewTextHandler(&b, nil)))(t.Context()); err != nil || (b.Len() > 0) != warn || strings.Contains(b.String(), "hunter2") {
 			t.Errorf("%o: %v, %s", mode, err, b.String())
 		}
 	}

@@ -93,6 +93,9 @@ func (s *scan) quoted() ([]byte, bool) {
 		switch s.b[i] {
 		case '"':
 			s.i = i + 1
+			if out == nil {
+				return s.b[start:i], true
+			}
 			return append(out, s.b[start:i]...), true
 		case '\\':
 			out = append(out, s.b[start:i]...)
