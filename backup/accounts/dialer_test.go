@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"restante/backup/accounts/imapconn"
@@ -88,25 +90,39 @@ func TestPasswordIsAskedForOnce(t *testing.T) {
 // Ten connections with a wrong password are one failure for the server.
 func TestWrongPasswordIsTriedOnce(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, "secret")
-	var n atomic.Int64
-	dialer := d.dialer(t, func(ctx context.Context) (string, error) {
-		n.Add(1)
-		time.Sleep(100 * time.Millisecond) // until all are waiting
-		return "wrong", nil
+	synctest.Test(t, func(t *testing.T) {
+		var asked, refused atomic.Int64
+		script := imaptest.Script{Handle: map[string]func(*imaptest.Conn, imaptest.Command){
+			"LOGIN": func(c *imaptest.Conn, cmd imaptest.Command) {
+				refused.Add(1)
+				c.Say("%s NO [AUTHENTICATIONFAILED] wrong\r\n", cmd.Tag)
+			},
+		}}
+		a, err := Parse("imap+insecure://alice@example.org")
+		if err != nil {
+			t.Fatal(err)
+		}
+		dialer, err := NewDialer(a, func(ctx context.Context) (string, error) {
+			asked.Add(1)
+			time.Sleep(time.Second) // in virtual time: until all others wait
+			return "wrong", nil
+		}, imapconn.Options{Dial: func(context.Context, string, string) (net.Conn, error) { return imaptest.Pipe(script), nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				if _, err := dialer.Dial(t.Context()); !errors.Is(err, imapconn.ErrLogin) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if asked.Load() != 1 || refused.Load() != 1 {
+			t.Errorf("asked %d times, refused %d times", asked.Load(), refused.Load())
+		}
 	})
-	var wg sync.WaitGroup
-	for range 10 {
-		wg.Go(func() {
-			if _, err := dialer.Dial(t.Context()); !errors.Is(err, imapconn.ErrLogin) {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if n.Load() != 1 || d.refused.Load() != 1 {
-		t.Errorf("asked %d times, refused %d times", n.Load(), d.refused.Load())
-	}
 }
 
 func TestExpiredTokenIsAskedForAgain(t *testing.T) {

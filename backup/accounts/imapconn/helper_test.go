@@ -17,7 +17,7 @@ import (
 
 // patience is how long a test waits for what must happen soon. It decides
 // nothing when all is well.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // dial connects to a scripted server in clear text.
 func dial(t testing.TB, s *imaptest.Server, change func(*Options)) *Conn {
