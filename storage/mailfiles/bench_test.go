@@ -146,7 +146,7 @@ func BenchmarkMaildirList(b *testing.B) {
 		l := list(b, f)
 		for b.Loop() {
 			for m := range l.Messages() {
-				if _, _, _, err := f.Stat(b.Context(), m.Key); err != nil {
+				if _, err := f.Stat(b.Context(), m.Key); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -15,9 +15,10 @@ import (
 // A Delivery is what comes with a message that is put into a folder.
 type Delivery struct {
 	Flags []string // IMAP's flags and keywords
-	// Date is the internal date, the zero time means now. It is kept in whole
-	// seconds and without its zone; a date that no file can have, before 1902
-	// or after 2262, becomes the nearest one.
+	// Date is the internal date; the zero time says that there is none, and a
+	// file in a Maildir has the present one then. Whole seconds are kept, in
+	// an mbox the zone as well. In a Maildir a date that no file can have,
+	// before 1902 or after 2262, becomes the nearest one.
 	Date time.Time
 	// New puts the message into new of a Maildir, for a mail program to find.
 	// With flags it goes into cur in any case, new has no place for them.

@@ -14,8 +14,6 @@ import (
 // file holds; no line end is touched.
 type MaildirFile struct {
 	MaildirMessage // as it was when it was opened
-	Size           int64
-	Date           time.Time // the internal date: the file's time in whole seconds, as with Dovecot, and UTC
 
 	file *os.File
 	left int64
@@ -46,7 +44,8 @@ func (f *MaildirFolder) Open(ctx context.Context, key string) (*MaildirFile, err
 		if err != nil {
 			return err
 		}
-		m = &MaildirFile{MaildirMessage: l.message(key, p), Size: info.Size(), Date: internalDate(info), file: file, left: info.Size()}
+		m = &MaildirFile{MaildirMessage: l.message(key, p), file: file, left: info.Size()}
+		m.fromFile(info)
 		return nil
 	})
 	if err != nil {
@@ -56,8 +55,9 @@ func (f *MaildirFolder) Open(ctx context.Context, key string) (*MaildirFile, err
 }
 
 // Stat is Open without reading: it tells what a message is like by now.
-func (f *MaildirFolder) Stat(ctx context.Context, key string) (m MaildirMessage, size int64, date time.Time, err error) {
-	err = f.find(ctx, key, func(l *MaildirListing, p place) error {
+func (f *MaildirFolder) Stat(ctx context.Context, key string) (MaildirMessage, error) {
+	var m MaildirMessage
+	err := f.find(ctx, key, func(l *MaildirListing, p place) error {
 		info, err := f.root.Lstat(p.path())
 		if err != nil {
 			return err
@@ -65,16 +65,19 @@ func (f *MaildirFolder) Stat(ctx context.Context, key string) (m MaildirMessage,
 		if !info.Mode().IsRegular() {
 			return errors.New("not a regular file")
 		}
-		m, size, date = l.message(key, p), info.Size(), internalDate(info)
+		m = l.message(key, p)
+		m.fromFile(info)
 		return nil
 	})
 	if err != nil {
-		err = fmt.Errorf("looking at the message %q: %w", key, err)
+		return m, fmt.Errorf("looking at the message %q: %w", key, err)
 	}
-	return m, size, date, err
+	return m, nil
 }
 
-func internalDate(info fs.FileInfo) time.Time { return info.ModTime().UTC().Truncate(time.Second) }
+func (m *MaildirMessage) fromFile(info fs.FileInfo) {
+	m.Size, m.Date = info.Size(), info.ModTime().UTC().Truncate(time.Second)
+}
 
 // How often find looks again: cheaply while it sees the message and always
 // comes too late, and thoroughly where it does not see it.
@@ -105,7 +108,8 @@ func (f *MaildirFolder) find(ctx context.Context, key string, try func(*MaildirL
 		}
 		var err error
 		switch newer := f.newest(); {
-		case newer != l:
+		case newer != l && quick < quickLooks:
+			quick++
 			l = newer // another caller has looked meanwhile
 		case (seen || quick == 0) && quick < quickLooks:
 			quick++

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // makeTree makes directories (names that end in '/'), files and symbolic
@@ -160,6 +161,25 @@ func TestDirectoriesThatMayNotBeRead(t *testing.T) {
 	folders, skipped := maildirFolders(t, root)
 	if len(folders) != 1 || len(skipped) != 1 || skipped[0].Path != "closed" {
 		t.Errorf("folders %+v, skipped %+v", folders, skipped)
+	}
+}
+
+// A lock that is stale and cannot be removed is an error, and nothing to try
+// again for ever.
+func TestALockThatCannotBeRemoved(t *testing.T) {
+	t.Parallel()
+	root := makeTree(t, "cur/", "subscriptions.lock/x")
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(filepath.Join(root, "subscriptions.lock"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	tree, err := OpenMaildirTree(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
+	if err := tree.Subscribe(t.Context(), [][]string{{"x"}}, MaildirNested); err == nil {
+		t.Error("subscribed in spite of the lock")
 	}
 }
 

@@ -33,7 +33,7 @@ var (
 	ErrChanged = errors.New("the file changed while it was being read")
 	// ErrNotMbox: there is something in the file, and no message begins in it.
 	ErrNotMbox = errors.New("not an mbox file")
-	// ErrLocked: another program kept the mbox file locked.
+	// ErrLocked: another program kept the file locked for half a minute.
 	ErrLocked = errors.New("another program has the file locked")
 	// ErrName: the folder's name cannot be written in this layout, because it
 	// is not UTF-8, or longer than file systems allow.

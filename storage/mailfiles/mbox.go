@@ -46,7 +46,8 @@ type MboxOptions struct {
 
 // An Mbox is an mbox file: go through its Messages, Open those of interest,
 // then ask Check whether the file held still meanwhile and Report what kind of
-// file it was. Nothing of it is held in memory but the message at hand.
+// file it was. No more of it is held in memory than a window. An Mbox is for one
+// goroutine; readers that Open returned may be read in others.
 //
 //	From joe@example.org Mon Jan  5 08:50:15 2004     the From_ line
 //	Subject: hello                                    the message: MboxMessage.Start, Length
@@ -63,8 +64,7 @@ type Mbox struct {
 	options MboxOptions
 
 	file *os.File    // nil if the caller opened it
-	name string      // as the caller gave it
-	root *os.Root    // what name is relative to; nil for the working directory
+	name string      // nothing is opened by it, only looked at
 	info fs.FileInfo // when it was opened
 
 	lengths *lengthSurvey // nil until a Content-Length field was met
@@ -77,10 +77,10 @@ func OpenMbox(name string, options MboxOptions) (*Mbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the mbox: %w", err)
 	}
-	return newMbox(file, nil, name, options)
+	return newMbox(file, name, options)
 }
 
-func newMbox(file *os.File, root *os.Root, name string, options MboxOptions) (*Mbox, error) {
+func newMbox(file *os.File, name string, options MboxOptions) (*Mbox, error) {
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() {
 		err = errors.New("not a regular file")
@@ -90,7 +90,7 @@ func newMbox(file *os.File, root *os.Root, name string, options MboxOptions) (*M
 		return nil, fmt.Errorf("opening the mbox %s: %w", name, err)
 	}
 	b := ReadMbox(file, info.Size(), options)
-	b.file, b.root, b.name, b.info = file, root, name, info
+	b.file, b.name, b.info = file, name, info
 	return b, nil
 }
 
@@ -135,7 +135,7 @@ func (b *Mbox) Check() error {
 	if err != nil {
 		return fmt.Errorf("checking the mbox %s: %w", b.name, err)
 	}
-	named, err := b.stat()
+	named, err := os.Stat(b.name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("checking the mbox %s: %w", b.name, err)
 	}
@@ -152,13 +152,6 @@ func (b *Mbox) Check() error {
 		return nil
 	}
 	return fmt.Errorf("checking the mbox %s: %w", b.name, err)
-}
-
-func (b *Mbox) stat() (fs.FileInfo, error) {
-	if b.root != nil {
-		return b.root.Stat(b.name)
-	}
-	return os.Stat(b.name)
 }
 
 // An MboxMessage is a message in an mbox file.

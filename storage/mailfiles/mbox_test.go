@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -188,6 +189,21 @@ func TestFlagsFromTheFieldsOfMailPrograms(t *testing.T) {
 		if !slices.Equal(all[0].Flags, c.flags) || all[0].Expunged != c.expunged || !slices.Equal(flags, c.flags) || expunged != c.expunged {
 			t.Errorf("%s: flags %q, %v, and %q, %v from the header, want %q, %v", c.name, all[0].Flags, all[0].Expunged, flags, expunged, c.flags, c.expunged)
 		}
+	}
+}
+
+func TestThereIsALimitToKeywords(t *testing.T) {
+	t.Parallel()
+	var header strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&header, "X-Keywords: a%d b%d c%d\n", i, i, i)
+	}
+	if flags, _ := HeaderFlags([]byte(header.String())); len(flags) != maxKeywords {
+		t.Errorf("%d keywords", len(flags))
+	}
+	// And to the length of one field.
+	if flags, _ := HeaderFlags([]byte("X-Keywords: a\n" + strings.Repeat(" b"+strings.Repeat(" ", 500)+"\n", 1000) + " c\n")); !slices.Equal(flags, []string{"a", "b"}) {
+		t.Errorf("keywords %q", flags)
 	}
 }
 

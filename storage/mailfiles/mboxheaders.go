@@ -16,8 +16,12 @@ type mboxHeader struct {
 	value []byte
 }
 
-// maxField is how many octets of a field's value are looked at.
-const maxField = 16 << 10
+// maxField is how many octets of a field's value are looked at, maxKeywords
+// how many keywords a message may have.
+const (
+	maxField    = 16 << 10
+	maxKeywords = 200
+)
 
 // line takes a line. It reports whether it belongs to a field that mail
 // programs change as they use a message.
@@ -108,7 +112,7 @@ func (s *statusFields) field(name, value string) {
 		s.letters(value, "A", flagAnswered, "D", flagDeleted, "F", flagFlagged, "T", flagDraft)
 	case "x-keywords", "x-mozilla-keys":
 		for word := range strings.FieldsSeq(value) {
-			if isKeyword(word) {
+			if isKeyword(word) && len(s.found) < maxKeywords {
 				s.found = addFlag(s.found, word)
 			}
 		}

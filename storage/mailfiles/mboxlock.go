@@ -94,7 +94,9 @@ func createDotlock(ctx context.Context, root *os.Root, lock string, deadline tim
 		text, err := readSmall(root, lock)
 		if pid, of, ok := strings.Cut(strings.TrimSpace(string(text)), ":"); err == nil && ok && of == host && host != "" {
 			if n, err := strconv.Atoi(pid); err == nil && isDead(n) {
-				root.Remove(lock)
+				if err := root.Remove(lock); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					return "", err
+				}
 				continue
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -47,7 +48,7 @@ func (t *MboxTree) Open(path string, options MboxOptions) (*Mbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the mbox: %w", err)
 	}
-	return newMbox(file, t.root, path, options)
+	return newMbox(file, filepath.Join(t.root.Name(), filepath.FromSlash(path)), options)
 }
 
 // Append opens a folder for adding messages, and makes it, with the folders it

@@ -138,3 +138,22 @@ func TestMboxFoldersAreMadeAndFoundAgain(t *testing.T) {
 		b.Close()
 	}
 }
+
+func TestAnOpenFileOutlivesItsTree(t *testing.T) {
+	t.Parallel()
+	root := makeTree(t, "a/b")
+	write(t, root, "a/b", sepA+"x\n\n")
+	tree, err := OpenMboxTree(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := tree.Open("a/b", MboxOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	tree.Close()
+	if all := readMbox(t, b); len(all) != 1 || b.Check() != nil {
+		t.Errorf("%+v, %v", all, b.Check())
+	}
+}

@@ -75,7 +75,9 @@ func createLock(ctx context.Context, root *os.Root, lock string) (*os.File, erro
 			return file, err
 		}
 		if info, err := root.Lstat(lock); err == nil && time.Since(info.ModTime()) > staleLock {
-			root.Remove(lock)
+			if err := root.Remove(lock); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
 			continue
 		}
 		if time.Now().After(deadline) {
