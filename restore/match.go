@@ -22,19 +22,30 @@ type matcher struct {
 	// archive.
 	read     map[string]digest
 	archived map[storage.BlobID]digest
+	// lasting is the Box's, if it is a ChangingBox.
+	lasting func(io.Writer) io.WriteCloser
 }
 
-// A digest is what a message is recognised by. Loose is that of what any server
+// A digest is what a message is recognised by. Loose is that of what any target
 // keeps: some turn a bare LF into CRLF, a NUL into something else, or lose the
 // CR that a message ends with, and what they have changed must not be added
 // anew each time.
 type digest struct{ exact, loose [sha256.Size]byte }
 
 // digestOf reads octets to their end.
-func digestOf(read func(io.Writer) error) (d digest, size int64, err error) {
+func (m *matcher) digestOf(read func(io.Writer) error) (d digest, size int64, err error) {
 	exact, loose := sha256.New(), &looseWriter{w: sha256.New()}
 	n := &counter{w: io.MultiWriter(exact, loose)}
-	if err := read(n); err != nil {
+	var lasting io.WriteCloser
+	if m.lasting != nil {
+		lasting = m.lasting(loose)
+		n.w = io.MultiWriter(exact, lasting)
+	}
+	err = read(n)
+	if err == nil && lasting != nil {
+		err = lasting.Close()
+	}
+	if err != nil {
 		return d, n.n, err
 	}
 	return digest{[sha256.Size]byte(exact.Sum(nil)), [sha256.Size]byte(loose.w.Sum(nil))}, n.n, nil
@@ -100,6 +111,9 @@ type Known struct {
 // on what a Message-ID is, those of the same size where one side has none.
 // Whether they are the same only their octets decide.
 func (m *matcher) missing(ctx context.Context, box Box, selected []storage.Message) ([]storage.Message, error) {
+	if c, ok := box.(ChangingBox); ok {
+		m.lasting = c.Lasting
+	}
 	byID, bySize := map[[4]byte]bool{}, map[int64]bool{}
 	bare := map[int64]bool{} // sizes of those without a Message-ID
 	for i := range selected {
@@ -132,7 +146,7 @@ func (m *matcher) missing(ctx context.Context, box Box, selected []storage.Messa
 		return nil, err
 	}
 	err = box.Read(ctx, toRead, func(id string, size int64, octets io.Reader) error {
-		d, n, err := digestOf(func(w io.Writer) error { _, err := io.Copy(w, octets); return err })
+		d, n, err := m.digestOf(func(w io.Writer) error { _, err := io.Copy(w, octets); return err })
 		if err == nil && n == size {
 			m.read[id] = d
 		}
@@ -184,7 +198,7 @@ func (m *matcher) digest(ctx context.Context, s *storage.Message) (digest, error
 	if d, ok := m.archived[s.Recipe]; ok {
 		return d, nil
 	}
-	d, _, err := digestOf(func(w io.Writer) error { return m.repo.WriteMessage(ctx, w, m.vault, s.Recipe) })
+	d, _, err := m.digestOf(func(w io.Writer) error { return m.repo.WriteMessage(ctx, w, m.vault, s.Recipe) })
 	if errors.Is(err, storage.ErrMissing) || errors.Is(err, storage.ErrDamaged) {
 		return digest{}, nil // like no message; it is named when it cannot be written
 	}

@@ -449,7 +449,7 @@ func (f *folder) send(ctx context.Context, box Box, limits Limits, batch []prepa
 				archive.Store(&archiveError{fmt.Errorf("UID %d: %w", m.UID, err)})
 			}
 			return err
-		}}
+		}, NotKept: func(flags []string) { dropped[i] = append(dropped[i], flags...) }}
 	}
 	err := box.Append(ctx, list, func(i int, id string, err error) {
 		m := batch[i]

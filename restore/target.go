@@ -78,6 +78,15 @@ type Box interface {
 	Close() error
 }
 
+// A ChangingBox is a Box whose messages do not stay as they were added: mail
+// programs write into the header of a message in an mbox that it was read.
+type ChangingBox interface {
+	Box
+	// Lasting passes on to w what of the message that is written to it nobody
+	// changes. Two messages of which that is the same are one.
+	Lasting(w io.Writer) io.WriteCloser
+}
+
 // Present is a message in a target.
 type Present struct {
 	ID string
@@ -102,6 +111,9 @@ type Outgoing struct {
 	InternalDate time.Time
 	// Write writes the Size octets. It may be called more than once.
 	Write func(ctx context.Context, w io.Writer) error
+	// NotKept is to be told by Append, before it is done with the message, of
+	// flags that could not be kept after all.
+	NotKept func(flags []string)
 }
 
 // What errors of a Target say.
