@@ -1,8 +1,6 @@
 package imapconn
 
 import (
-	"cmp"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -34,55 +32,6 @@ type command struct {
 	complete bool          // all of it has been written; the server owes the answer
 	own      chan struct{} // closed at the answer to a literal header of our own
 	refused  []byte        // the tagged answer that came instead of a "+"
-}
-
-// fetchCommand does the same bookkeeping as go-imap's FetchCommand (a FETCH
-// or STORE): the first one sent whose set holds the message, and which has
-// not had it yet, gets the answer. go-imap lets each take one answer per
-// message only, so which answers go-imap is shown decides whether it finds
-// what was asked for.
-type fetchCommand struct {
-	byUID bool
-	want  items
-	set   numbers
-	had   numbers
-	held  map[uint32]*part // see hold
-	kept  int              // octets in held
-}
-
-// items is a set of data items of a message.
-type items int
-
-const (
-	itemFlags items = 1 << iota
-	itemDate
-	itemSize
-	itemModSeq
-	itemBody
-)
-
-var itemNamed = map[string]items{
-	"FLAGS": itemFlags, "INTERNALDATE": itemDate, "RFC822.SIZE": itemSize, "MODSEQ": itemModSeq,
-}
-
-// wanted reads the items that a FETCH asks for.
-func wanted(args string) items {
-	var w items
-	for _, word := range strings.FieldsFunc(strings.ToUpper(args), func(r rune) bool { return strings.ContainsRune(" ()", r) }) {
-		w |= itemNamed[word]
-		if strings.HasPrefix(word, "BODY[") || strings.HasPrefix(word, "BODY.PEEK[") {
-			w |= itemBody
-		}
-	}
-	return w
-}
-
-// part is what has been answered about a message so far.
-type part struct {
-	seq, uid uint32
-	got      items
-	text     []byte // a space before each item
-	odd      []Oddity
 }
 
 func newPending() *pending {
@@ -302,120 +251,4 @@ func (p *pending) patience(idle, total time.Duration) time.Duration {
 		}
 	}
 	return min(idle, max(overdue, total-p.waited))
-}
-
-// find finds the fetchCommand that go-imap would give an answer to.
-func (p *pending) find(seq, uid uint32) *fetchCommand {
-	for _, f := range p.fetches {
-		n := seq
-		if f.byUID {
-			n = uid
-		}
-		if n != 0 && f.set.has(n) && !f.had.has(n) {
-			return f
-		}
-	}
-	return nil
-}
-
-// claim does for an answer that go-imap is about to see what go-imap does,
-// and returns what was held back for it. ok is false where nobody asked for
-// the message, or everybody has had it. work is what numbers.add says.
-func (p *pending) claim(seq, uid uint32) (held *part, ok bool, work int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	f := p.find(seq, uid)
-	if f == nil {
-		return nil, false, 0
-	}
-	p.waited = 0
-	n := f.key(seq, uid)
-	if held = f.held[n]; held != nil {
-		delete(f.held, n)
-		f.kept -= len(held.text)
-	}
-	return held, true, f.had.add(n)
-}
-
-func (f *fetchCommand) key(seq, uid uint32) uint32 {
-	if f.byUID {
-		return uid
-	}
-	return seq
-}
-
-// hold keeps an answer that lacks something that the next command for the
-// message has asked for, and reports whether it did. Such an answer is either
-// an update that happened to come first, or the first part of an answer in
-// several; either way go-imap would take it for all of the answer and throw
-// away the body, or the rest.
-func (p *pending) hold(a *part) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	f := p.find(a.seq, a.uid)
-	if f == nil || a.got&itemBody != 0 {
-		return false
-	}
-	n := f.key(a.seq, a.uid)
-	before := f.held[n]
-	got := a.got
-	if before != nil {
-		got |= before.got
-	}
-	if f.want&^got == 0 {
-		return false
-	}
-	if f.kept+len(a.text) > maxHeld {
-		// An update less, if there is a body to come; else what there is.
-		return f.want&itemBody != 0
-	}
-	if before == nil {
-		if f.held == nil {
-			f.held = map[uint32]*part{}
-		}
-		before = &part{seq: a.seq, uid: a.uid}
-		f.held[n] = before
-	}
-	before.add(a)
-	f.kept += len(a.text)
-	return true
-}
-
-// maxHeld bounds what hold keeps, in octets, for one command.
-const maxHeld = 1 << 20
-
-// add puts a later answer behind an earlier one.
-func (a *part) add(later *part) {
-	if later.got&itemFlags != 0 {
-		a.odd = slices.DeleteFunc(a.odd, func(o Oddity) bool { return o.Item == "FLAGS" })
-	}
-	a.got |= later.got
-	a.text = append(a.text, later.text...)
-	a.odd = append(a.odd, later.odd...)
-}
-
-// left returns, in order, what is still held for a command that has been
-// answered. If it asked for bodies, these messages have none, and to leave
-// them out says so.
-func (p *pending) left(c *command) []*part {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if c.fetch == nil || c.fetch.want&itemBody != 0 {
-		return nil
-	}
-	parts := slices.Collect(maps.Values(c.fetch.held))
-	slices.SortFunc(parts, func(a, b *part) int { return cmp.Compare(a.seq, b.seq) })
-	return parts
-}
-
-// wantsUID reports whether an answer must have its UID in front of its body.
-func (p *pending) wantsUID() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, f := range p.fetches {
-		if f.byUID && f.want&itemBody != 0 {
-			return true
-		}
-	}
-	return false
 }
