@@ -186,9 +186,13 @@ func folderPath(levels []string, layout Layout) (string, error) {
 	if layout == MaildirPlusPlus {
 		names = []string{"." + strings.Join(names, ".")}
 	}
+	limit := maxName
+	if layout == thunderbird {
+		limit -= len("..restante-append.new") // the longest name of a file beside an mbox
+	}
 	for _, name := range names {
-		if len(name) > maxName {
-			return "", fmt.Errorf("encoding the folder name %q: %w: it takes %d octets, file systems allow %d", levels, ErrName, len(name), maxName)
+		if len(name) > limit {
+			return "", fmt.Errorf("encoding the folder name %q: %w: it takes %d octets, file systems allow %d", levels, ErrName, len(name), limit)
 		}
 	}
 	return strings.Join(names, "/"), nil

@@ -27,9 +27,10 @@ type MboxAppender struct {
 	file    *os.File
 	w       *MboxWriter
 
-	durable int64 // up to here everything is whole and synced
-	end     int64 // up to here everything is whole
-	broken  error // why nothing more can be written
+	durable int64  // up to here everything is whole and synced
+	end     int64  // up to here everything is whole
+	missing string // line ends that must come before the first From_ line
+	broken  error  // why nothing more can be written
 
 	// Repaired is how many octets of an interrupted run were cut off.
 	Repaired int64
@@ -64,8 +65,7 @@ func appendMbox(ctx context.Context, root *os.Root, name string) (*MboxAppender,
 	return a, nil
 }
 
-// begin repairs what an interrupted run left, and sees to it that the next
-// From_ line has an empty line before it.
+// begin repairs what an interrupted run left, and finds the end.
 func (a *MboxAppender) begin() error {
 	info, err := a.file.Stat()
 	if err != nil {
@@ -78,19 +78,15 @@ func (a *MboxAppender) begin() error {
 	if err := a.writeJournal(a.end); err != nil {
 		return err
 	}
-	missing, err := missingLineEnds(a.file, a.end)
-	if err != nil {
+	if a.missing, err = missingLineEnds(a.file, a.end); err != nil {
 		return err
 	}
-	if _, err := a.file.WriteAt([]byte(missing), a.end); err != nil {
-		return err
-	}
-	a.end += int64(len(missing))
 	_, err = a.file.Seek(a.end, io.SeekStart)
 	return err
 }
 
-// missingLineEnds returns what must follow before a From_ line can.
+// missingLineEnds returns what must follow before a From_ line can: it has an
+// empty line before it.
 func missingLineEnds(file *os.File, size int64) (string, error) {
 	tail := make([]byte, min(size, 3))
 	if _, err := file.ReadAt(tail, size-int64(len(tail))); err != nil {
@@ -117,10 +113,7 @@ func (a *MboxAppender) Write(ctx context.Context, d Delivery, r io.Reader) (Deli
 	if a.broken != nil {
 		return Delivered{}, a.broken
 	}
-	done, err := a.w.Write(ctx, d, r)
-	if err == nil {
-		a.end, err = a.file.Seek(0, io.SeekCurrent)
-	}
+	done, err := a.write(ctx, d, r)
 	if err != nil {
 		if a.broken = a.undo(); a.broken != nil {
 			err = errors.Join(err, fmt.Errorf("taking half a message back from the mbox %s: %w", a.name, a.broken))
@@ -128,6 +121,19 @@ func (a *MboxAppender) Write(ctx context.Context, d Delivery, r io.Reader) (Deli
 		return Delivered{}, err
 	}
 	return done, nil
+}
+
+func (a *MboxAppender) write(ctx context.Context, d Delivery, r io.Reader) (Delivered, error) {
+	if _, err := a.file.WriteString(a.missing); err != nil {
+		return Delivered{}, err
+	}
+	done, err := a.w.Write(ctx, d, r)
+	if err != nil {
+		return Delivered{}, err
+	}
+	a.missing = ""
+	a.end, err = a.file.Seek(0, io.SeekCurrent)
+	return done, err
 }
 
 // sizeIs checks that the file ends where we left it.
@@ -178,7 +184,9 @@ func (a *MboxAppender) Close() error {
 		err = a.file.Sync()
 	}
 	if err == nil {
-		err = a.root.Remove(a.journal())
+		if err = a.root.Remove(a.journal()); errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
 	}
 	if err == nil {
 		err = syncDirOf(a.root, ".")

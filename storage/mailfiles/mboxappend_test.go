@@ -68,8 +68,11 @@ func TestAppending(t *testing.T) {
 		if before != "" {
 			write(t, filepath.Dir(name), "mbox", before)
 		}
-		appendAll(t, name, "one\r\nFrom x", "")
 		appendAll(t, name)
+		if got, err := os.ReadFile(name); err != nil || string(got) != before {
+			t.Errorf("%q became %q, %v by looking at it", before, got, err)
+		}
+		appendAll(t, name, "one\r\nFrom x", "")
 		appendAll(t, name, "three\n")
 		_, texts := readFile(t, name)
 		if messages == 0 && before != "" {
@@ -205,6 +208,7 @@ func TestZerosThatAFileSystemLeftAreCutOff(t *testing.T) {
 func TestAMessageThatCannotBeReadLeavesTheMboxAsItWas(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "mbox")
+	write(t, filepath.Dir(name), "mbox", sepA+"no end")
 	a, err := AppendMbox(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
@@ -214,6 +218,9 @@ func TestAMessageThatCannotBeReadLeavesTheMboxAsItWas(t *testing.T) {
 		if _, err := a.Write(t.Context(), Delivery{}, io.MultiReader(strings.NewReader("half"), iotest.ErrReader(broken))); !errors.Is(err, broken) {
 			t.Errorf("a broken reader: %v", err)
 		}
+		if info, err := a.file.Stat(); err != nil || info.Size() != a.end {
+			t.Errorf("after that: %d octets, want %d", info.Size(), a.end)
+		}
 		if _, err := a.Write(t.Context(), Delivery{}, strings.NewReader("whole\n")); err != nil {
 			t.Error(err)
 		}
@@ -221,7 +228,7 @@ func TestAMessageThatCannotBeReadLeavesTheMboxAsItWas(t *testing.T) {
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, texts := readFile(t, name); len(texts) != 2 {
+	if _, texts := readFile(t, name); len(texts) != 3 || texts[0] != "no end\n" {
 		t.Errorf("%q", texts)
 	}
 }

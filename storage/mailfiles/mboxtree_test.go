@@ -1,6 +1,7 @@
 package mailfiles
 
 import (
+	"errors"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -102,7 +103,10 @@ func TestMboxFoldersAreMadeAndFoundAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tree.Close()
-	names := [][]string{{"INBOX"}, {"Lists"}, {"Lists", "go.dev"}, {"..", "..", "etc"}, {"cur"}, {"new", "x"}, {"a/b", "", "c"}, {"Entwürfe"}, {"ü/x", "日本語"}, {"x.msf"}, {"x.sbd", "y.mbox"}, {".git"}, {"R&D"}, {"&-"}}
+	if a, err := tree.Append(t.Context(), []string{strings.Repeat("x", 235)}); !errors.Is(err, ErrName) {
+		t.Errorf("a name too long for the files beside it: %v, %v", a, err)
+	}
+	names := [][]string{{strings.Repeat("x", 234)}, {"INBOX"}, {"Lists"}, {"Lists", "go.dev"}, {"..", "..", "etc"}, {"cur"}, {"new", "x"}, {"a/b", "", "c"}, {"Entwürfe"}, {"ü/x", "日本語"}, {"x.msf"}, {"x.sbd", "y.mbox"}, {".git"}, {"R&D"}, {"&-"}}
 	for range 2 {
 		for _, levels := range names {
 			a, err := tree.Append(t.Context(), levels)
