@@ -1,6 +1,7 @@
 package mailfiles
 
 import (
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -14,6 +15,15 @@ func MaildirPath(levels []string, layout Layout) (string, error) { return folder
 // MboxPath returns the path of a folder below the root of an mbox tree, where
 // Append makes it. ErrName says that the name cannot be a path.
 func MboxPath(levels []string) (string, error) { return folderPath(levels, thunderbird) }
+
+// Unfinished reports whether an MboxAppender was interrupted while it wrote to
+// the file at that path, and nobody has taken back since what it left. Such a
+// file need not begin as an mbox does.
+func (t *MboxTree) Unfinished(name string) bool {
+	a := MboxAppender{name: path.Base(name)}
+	_, err := t.root.Lstat(path.Join(path.Dir(name), a.journal()))
+	return err == nil
+}
 
 // InboxInCapitals writes the first level of names as "INBOX" where it is that
 // in other letters: IMAP has one INBOX, with its subfolders, however it is

@@ -60,3 +60,23 @@ func TestFolderOfASingleFile(t *testing.T) {
 		}
 	}
 }
+
+func TestInterruptedAppendLeavesTheFileUnfinished(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	tree, err := OpenMboxTree(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
+	a, err := tree.Append(t.Context(), []string{"a", "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !tree.Unfinished("a.sbd/b") || tree.Unfinished("b") {
+		t.Error("a file that is being written is finished")
+	}
+	if err := a.Close(); err != nil || tree.Unfinished("a.sbd/b") {
+		t.Errorf("%v, or it is unfinished still", err)
+	}
+}
