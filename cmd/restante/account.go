@@ -110,7 +110,7 @@ func (a *app) passwordOf(acct *account, configured *accountConfig, access *Accou
 	case configured != nil && configured.PasswordEnv != "":
 		return accounts.FromEnvironment(configured.PasswordEnv)
 	}
-	if _, ok := lookupEnv(accounts.PasswordVariable); ok {
+	if _, ok := a.env(accounts.PasswordVariable); ok {
 		return accounts.FromEnvironment(accounts.PasswordVariable)
 	}
 	return accounts.FromPrompt(func(_ context.Context, question string) (string, error) {

@@ -32,7 +32,7 @@ func (c *initCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	lock := storage.Lock{Recipient: c.Recipient, Label: c.Label}
+	lock := storage.Lock{Recipient: c.Recipient, Label: c.Label, WorkFactor: a.workFactor}
 	if c.Recipient == "" {
 		if lock.Passphrase, err = a.newPassphrase(ctx); err != nil {
 			return err

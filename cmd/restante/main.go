@@ -18,6 +18,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"restante/storage/objects"
 )
 
 // cli is all commands and what can be said to each of them.
@@ -36,6 +38,7 @@ type cli struct {
 	Probe     probeCmd     `cmd:"" help:"Prove that a store can hold a repository."`
 	Stats     statsCmd     `cmd:"" help:"Tell how much is stored, and of what."`
 	Key       keyCmd       `cmd:"" help:"List, add and remove what opens the repository."`
+	Demo      demoCmd      `cmd:"" help:"Show the main job on a mail server of its own, touching nothing else."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
@@ -68,6 +71,10 @@ type app struct {
 	log      *slog.Logger
 	ask      func(question string) (string, error) // for secrets
 	file     *config                               // nil until configuration is read
+	store    *objects.Counter                      // what was opened last
+
+	env        func(name string) (string, bool) // a variable of the environment that is set to something
+	workFactor int                              // of new passphrases; 0 for what is safe
 }
 
 // run runs the program and returns its exit code.
@@ -104,7 +111,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	a := &app{Globals: &c.Globals, in: in, out: out, err: errOut, log: newLog(errOut, c.Verbose)}
+	a := &app{Globals: &c.Globals, in: in, out: out, err: errOut, log: newLog(errOut, c.Verbose), env: lookupEnv}
 	a.ask = a.prompt
 	k.BindTo(ctx, (*context.Context)(nil))
 	k.Bind(a)

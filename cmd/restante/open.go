@@ -44,7 +44,8 @@ func (a *app) openStore(ctx context.Context, create bool) (*objects.Counter, err
 	if err != nil {
 		return nil, err
 	}
-	return objects.Counted(store), nil
+	a.store = objects.Counted(store)
+	return a.store, nil
 }
 
 func (a *app) where() (string, error) {
@@ -138,7 +139,7 @@ func (a *app) unlock(ctx context.Context) (storage.Unlock, error) {
 
 // givenPassphrase is the passphrase, if it need not be asked for.
 func (a *app) givenPassphrase(ctx context.Context) (passphrase string, given bool, err error) {
-	if p, ok := lookupEnv("RESTANTE_PASSPHRASE"); ok {
+	if p, ok := a.env("RESTANTE_PASSPHRASE"); ok {
 		return p, true, nil
 	}
 	c, err := a.configuration()

@@ -1,0 +1,268 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+
+	"restante/storage/objects"
+)
+
+type demoCmd struct {
+	Keep string `placeholder:"DIR" help:"Keep the repository in this directory, which must be new or empty."`
+
+	// meddle is what a test does to the server at some points of the story.
+	meddle func(after string, s *demoServer)
+}
+
+func (*demoCmd) Help() string {
+	return `Starts a mail server in this process, with a mailbox that was made up, on a port that only this computer can reach. Then it does what a week with Restante is like: a backup, a day of mail, somebody who deletes a folder and empties the trash, another backup, and everything back where it was. It shows each command as you would type it, with what it really prints.
+
+The server keeps a list of its own of all it ever had, by SHA-256. At the end that list is compared with what was restored; a difference is an error.
+
+All files are in a temporary directory, which goes away. Nothing is read from your configuration or environment.
+
+Example:
+
+  restante demo
+  restante demo --keep /tmp/look-around`
+}
+
+// A demo is one run of the demonstration.
+type demo struct {
+	*demoCmd
+	a      *app // as the person called it
+	dir    string
+	server *demoServer
+	writer *demoWriter
+	width  int // of lines
+	bold   bool
+	result demoJSON
+}
+
+// demoJSON is how the demonstration is printed for programs.
+type demoJSON struct {
+	Proved   bool              `json:"proved"`
+	Error    string            `json:"error,omitempty"`
+	Seconds  float64           `json:"seconds"`
+	Kept     string            `json:"kept,omitempty"`
+	Commands []demoCommandJSON `json:"commands"`
+	Proofs   []demoProofJSON   `json:"proofs"`
+}
+
+type demoCommandJSON struct {
+	Command  string          `json:"command"`
+	Seconds  float64         `json:"seconds"`
+	Requests int64           `json:"store_requests"`
+	Sent     int64           `json:"store_bytes_sent"`
+	Fetched  int64           `json:"store_bytes_fetched"`
+	Read     int64           `json:"messages_read"` // whole, from the mail server
+	ReadSize int64           `json:"bytes_read"`
+	Result   json.RawMessage `json:"result,omitempty"` // what the command prints with --json, lists of messages left out
+}
+
+type demoProofJSON struct {
+	Claim       string   `json:"claim"`
+	Messages    int64    `json:"messages"`
+	Bytes       int64    `json:"bytes"`
+	Folders     int      `json:"folders"`
+	Differences []string `json:"differences,omitempty"`
+}
+
+// The secrets of the demonstration are none.
+const (
+	demoPassphrase = "four mice in the glue cupboard"
+	demoPassword   = "paste"
+	// demoWorkFactor makes a passphrase that everybody knows quick to check.
+	demoWorkFactor = 10
+)
+
+func (c *demoCmd) Run(ctx context.Context, a *app) (err error) {
+	began := time.Now()
+	d := &demo{demoCmd: c, a: a, width: 100}
+	if f, ok := a.out.(*os.File); ok && terminal(a.out) {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+			d.width = min(max(width, 80), 120)
+		}
+		d.bold = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	}
+	remove, err := d.directory()
+	if err != nil {
+		return err
+	}
+	defer remove()
+	if d.server, err = startDemoServer(a.log); err != nil {
+		return err
+	}
+	defer d.server.close()
+	err = d.story(ctx)
+	if ctx.Err() != nil {
+		err = withHint(errors.New("interrupted"), "nothing of it is left, but for what --keep was to keep")
+	}
+	d.result.Proved, d.result.Seconds, d.result.Kept = err == nil, time.Since(began).Seconds(), c.Keep
+	if a.JSON {
+		if err != nil {
+			d.result.Error = err.Error()
+		}
+		if printErr := a.printJSON(d.result); printErr != nil {
+			return printErr
+		}
+		return err
+	}
+	if err == nil {
+		d.say("Everything was proved, in %.1f seconds.\n", time.Since(began).Seconds())
+		d.next()
+	}
+	return err
+}
+
+// directory makes the place for all files.
+func (d *demo) directory() (remove func(), err error) {
+	if d.Keep == "" {
+		if d.dir, err = os.MkdirTemp("", "restante-demo-"); err != nil {
+			return nil, err
+		}
+		return func() { os.RemoveAll(d.dir) }, nil
+	}
+	if d.dir, err = filepath.Abs(d.Keep); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(d.dir, 0o700); err != nil {
+		return nil, err
+	}
+	there, err := os.ReadDir(d.dir)
+	if err != nil {
+		return nil, err
+	}
+	if len(there) > 0 {
+		return nil, withHint(fmt.Errorf("%s is not empty: %w", d.dir, errUsage), "give --keep a directory that is new")
+	}
+	return func() {}, nil
+}
+
+// say prints a paragraph, or some.
+func (d *demo) say(format string, args ...any) {
+	if !d.a.JSON {
+		fmt.Fprintf(d.a.out, format, args...)
+	}
+}
+
+// heading begins a chapter.
+func (d *demo) heading(text string) {
+	if d.bold {
+		text = "\x1b[1m" + text + "\x1b[0m"
+	}
+	d.say("\n%s\n\n", text)
+}
+
+// command prints a command line.
+func (d *demo) command(line string) {
+	line = "$ " + line
+	if d.bold {
+		line = "\x1b[1m" + line + "\x1b[0m"
+	}
+	d.say("  %s\n", line)
+}
+
+// spent is what a command cost.
+type spent struct {
+	objects.Counts
+	read, readSize int64 // messages that the mail server gave out whole, and their octets
+}
+
+// run runs a command line and prints it with what it prints: all of it, or with
+// a head and a tail only so many lines.
+func (d *demo) run(ctx context.Context, line string, head, tail int) (spent, error) {
+	d.command(line)
+	began := time.Now()
+	d.server.givenOut()
+	out, a, err := d.exec(ctx, line, d.a.JSON)
+	var cost spent
+	cost.read, cost.readSize = d.server.givenOut()
+	if a.store != nil {
+		cost.Counts = a.store.Snapshot()
+	}
+	j := demoCommandJSON{line, time.Since(began).Seconds(), cost.Requests, cost.Stored, cost.Fetched, cost.read, cost.readSize, nil}
+	if head == 0 && json.Valid(out) {
+		j.Result = out
+	}
+	d.result.Commands = append(d.result.Commands, j)
+	d.say("%s\n", d.excerpt(string(out), head, tail))
+	return cost, err
+}
+
+// exec runs a command line as main would, but in the demonstration's own
+// surroundings.
+func (d *demo) exec(ctx context.Context, line string, asJSON bool) ([]byte, *app, error) {
+	var out bytes.Buffer
+	a := &app{Globals: &Globals{Config: d.path("restante.toml"), CacheDir: d.path("cache"), Quiet: true, JSON: asJSON},
+		in: strings.NewReader(""), out: &out, err: &out, log: d.a.log, env: func(string) (string, bool) { return "", false }, workFactor: demoWorkFactor}
+	a.ask = a.prompt
+	parser, err := kong.New(new(cli), kong.Name("restante"), kong.Exit(func(int) {}))
+	if err != nil {
+		return nil, a, err
+	}
+	k, err := parser.Parse(strings.Fields(line)[1:])
+	if err == nil {
+		k.BindTo(ctx, (*context.Context)(nil))
+		k.Bind(a)
+		err = k.Run()
+	}
+	switch {
+	case errors.Is(err, errIncomplete) || errors.Is(err, errReported): // it has said why
+		err = fmt.Errorf("%s: exit code %d", line, exitCode(err))
+	case err != nil:
+		err = fmt.Errorf("%s: %w", line, err)
+	}
+	return out.Bytes(), a, err
+}
+
+// excerpt indents output and cuts it to size.
+func (d *demo) excerpt(output string, head, tail int) string {
+	lines := strings.Split(strings.TrimSuffix(output, "\n"), "\n")
+	if left := len(lines) - head - tail; head > 0 && left > 1 {
+		lines = append(append(lines[:head:head], fmt.Sprintf("… and %d more lines", left)), lines[len(lines)-tail:]...)
+	}
+	var b strings.Builder
+	for _, l := range lines {
+		b.WriteString("  " + cut(l, d.width-2) + "\n")
+	}
+	return b.String()
+}
+
+func (d *demo) path(name string) string { return filepath.Join(d.dir, name) }
+
+// write writes one of the demonstration's files.
+func (d *demo) write(name, text string) error {
+	return os.WriteFile(d.path(name), []byte(text), 0o600)
+}
+
+// prove compares an account with what the server itself noted.
+func (d *demo) prove(claim, account string, before demoWitness) error {
+	differences := before.differences(d.server.witness(account))
+	sum, octets := before.total()
+	d.result.Proofs = append(d.result.Proofs, demoProofJSON{claim, sum, octets, len(before), differences})
+	if len(differences) > 0 {
+		d.say("  THE PROOF FAILED. %s:\n", claim)
+		for _, line := range differences[:min(len(differences), 20)] {
+			d.say("    %s\n", line)
+		}
+		if more := len(differences) - 20; more > 0 {
+			d.say("    and %d more\n", more)
+		}
+		d.say("\n")
+		return fmt.Errorf("the proof failed: %s; the first of them: %s", number(int64(len(differences)), "difference"), differences[0])
+	}
+	d.say("  proved: %s, %s octets: octets (SHA-256), flags, keywords, internal dates are the same\n", messages(sum), count(octets))
+	d.say("  proved: %s: names, special uses and subscriptions are the same\n", number(int64(len(before)), "folder"))
+	return nil
+}
