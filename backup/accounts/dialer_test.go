@@ -240,7 +240,7 @@ func TestCertificateAuthorityFromFile(t *testing.T) {
 
 func TestDialerIsForServers(t *testing.T) {
 	t.Parallel()
-	a, err := Parse("maildir:/tmp")
+	a, err := Parse("maildir:/mail")
 	if err != nil {
 		t.Fatal(err)
 	}
