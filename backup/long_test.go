@@ -79,6 +79,48 @@ func resident(t *testing.T) int64 {
 	return 0
 }
 
+func TestOpeningALargeFolderWithNothingAtHandTakesAHandfulOfRequests(t *testing.T) {
+	t.Parallel()
+	store := objects.Counted(objects.NewMemory())
+	repo, err := storage.Init(t.Context(), store, storage.Lock{Passphrase: "x", WorkFactor: 1}, storage.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &hugeAccount{messages: 100_000}
+	for range 3 {
+		if _, err := Run(t.Context(), repo, h, options(t, repo)); err != nil {
+			t.Fatal(err)
+		}
+		h.messages += 10
+	}
+	repo.Close()
+	before := store.Snapshot()
+	if repo, err = storage.Open(t.Context(), store, storage.Passphrase("x"), storage.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	defer repo.Close()
+	opened := store.Snapshot()
+	tree, err := repo.OpenSnapshot(t.Context(), must1(repo.Latest("alice")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := uint32(0)
+	for _, err := range tree.Folders[0].All(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	if n != 100_020 {
+		t.Errorf("%d messages", n)
+	}
+	all, listing := store.Snapshot().Since(before), store.Snapshot().Since(opened)
+	t.Logf("opening the repository and listing: %v; listing alone: %d requests", all, listing.Requests)
+	if listing.Requests > 10 {
+		t.Errorf("listing took %v", listing)
+	}
+}
+
 // TestAMillionMessagesStayWithinMemory takes a minute or two.
 func TestAMillionMessagesStayWithinMemory(t *testing.T) {
 	if os.Getenv("RESTANTE_LONG") == "" {

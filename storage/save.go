@@ -185,13 +185,13 @@ func (w *Writer) save(c pack.Class, octets []byte) (id BlobID, isNew bool, err e
 	return id, true, err
 }
 
-// target is how many octets go into a segment of a class. Only recipes and
-// text gain from large ones; a listing wants little more than what it shows.
+// target is how many octets go into a segment of a class. Attachments gain
+// nothing from being together, and are read one by one.
 func (w *Writer) target(c pack.Class) int {
-	if c == pack.Recipes || c == pack.Text {
-		return w.repo.config.Segment
+	if c == pack.Attachments {
+		return w.repo.config.Segment / 4
 	}
-	return w.repo.config.Segment / 4
+	return w.repo.config.Segment
 }
 
 var segmentBuffers sync.Pool
