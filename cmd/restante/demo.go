@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
@@ -44,7 +45,8 @@ type demo struct {
 	dir    string
 	server *demoServer
 	writer *demoWriter
-	width  int // of lines
+	point  string // the first snapshot's id, or the beginning of it
+	width  int    // of lines
 	bold   bool
 	result demoJSON
 }
@@ -119,7 +121,7 @@ func (c *demoCmd) Run(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	if err == nil {
-		d.say("Everything was proved, in %.1f seconds.\n", time.Since(began).Seconds())
+		d.say("%s", d.strong(fmt.Sprintf("All of it was proved, in %.1f seconds.", time.Since(began).Seconds())))
 		d.next()
 	}
 	return err
@@ -146,31 +148,27 @@ func (d *demo) directory() (remove func(), err error) {
 	if len(there) > 0 {
 		return nil, withHint(fmt.Errorf("%s is not empty: %w", d.dir, errUsage), "give --keep a directory that is new")
 	}
-	return func() {}, nil
+	return func() { os.RemoveAll(d.path("cache")) }, nil
 }
 
-// say prints a paragraph, or some.
+// say prints a paragraph.
 func (d *demo) say(format string, args ...any) {
 	if !d.a.JSON {
-		fmt.Fprintf(d.a.out, format, args...)
+		fmt.Fprintf(d.a.out, "\n"+format+"\n", args...)
 	}
 }
 
 // heading begins a chapter.
-func (d *demo) heading(text string) {
-	if d.bold {
-		text = "\x1b[1m" + text + "\x1b[0m"
-	}
-	d.say("\n%s\n\n", text)
-}
+func (d *demo) heading(text string) { d.say("%s", d.strong(text)) }
 
-// command prints a command line.
-func (d *demo) command(line string) {
-	line = "$ " + line
+// show prints a command line and what it printed.
+func (d *demo) show(line, output string) { d.say("  %s\n%s", d.strong("$ "+line), output) }
+
+func (d *demo) strong(text string) string {
 	if d.bold {
-		line = "\x1b[1m" + line + "\x1b[0m"
+		return "\x1b[1m" + text + "\x1b[0m"
 	}
-	d.say("  %s\n", line)
+	return text
 }
 
 // spent is what a command cost.
@@ -182,7 +180,6 @@ type spent struct {
 // run runs a command line and prints it with what it prints: all of it, or with
 // a head and a tail only so many lines.
 func (d *demo) run(ctx context.Context, line string, head, tail int) (spent, error) {
-	d.command(line)
 	began := time.Now()
 	d.server.givenOut()
 	out, a, err := d.exec(ctx, line, d.a.JSON)
@@ -196,7 +193,7 @@ func (d *demo) run(ctx context.Context, line string, head, tail int) (spent, err
 		j.Result = out
 	}
 	d.result.Commands = append(d.result.Commands, j)
-	d.say("%s\n", d.excerpt(string(out), head, tail))
+	d.show(line, d.excerpt(string(out), head, tail))
 	return cost, err
 }
 
@@ -230,13 +227,59 @@ func (d *demo) exec(ctx context.Context, line string, asJSON bool) ([]byte, *app
 func (d *demo) excerpt(output string, head, tail int) string {
 	lines := strings.Split(strings.TrimSuffix(output, "\n"), "\n")
 	if left := len(lines) - head - tail; head > 0 && left > 1 {
-		lines = append(append(lines[:head:head], fmt.Sprintf("… and %d more lines", left)), lines[len(lines)-tail:]...)
+		lines = append(append(lines[:head:head], fmt.Sprintf("… %d more lines …", left)), lines[len(lines)-tail:]...)
 	}
-	var b strings.Builder
+	var shown []string
 	for _, l := range lines {
-		b.WriteString("  " + cut(l, d.width-2) + "\n")
+		shown = append(shown, fit("  "+l, d.width)...)
 	}
-	return b.String()
+	for i, l := range shown {
+		shown[i] = strings.TrimRight(l, " ")
+	}
+	return strings.Join(shown, "\n")
+}
+
+// fit makes lines of a line that are no wider than width: sentences go on in
+// the next line, and so do rows of a table where cutting them would leave
+// little.
+func fit(line string, width int) (list []string) {
+	rest := strings.TrimLeft(line, " ")
+	lead := line[:len(line)-len(rest)]
+	table := strings.Contains(rest, "  ")
+	for {
+		end, space := within(rest, width-len(lead))
+		if end == len(rest) {
+			return append(list, lead+rest)
+		}
+		if space == 0 || table && width >= 100 {
+			_, last := utf8.DecodeLastRuneInString(rest[:end])
+			return append(list, lead+rest[:end-last]+"…")
+		}
+		list = append(list, lead+rest[:space])
+		rest = strings.TrimLeft(rest[space:], " ")
+		if len(list) == 1 {
+			lead += "    "
+		}
+	}
+}
+
+// within says how many octets of text so many columns have room for, and where
+// the last space among them is.
+func within(text string, columns int) (end, space int) {
+	for end < len(text) {
+		r, size := utf8.DecodeRuneInString(text[end:])
+		if columns--; r >= 0x2e80 && r != utf8.RuneError {
+			columns-- // what is written there is as wide as two
+		}
+		if columns < 0 {
+			break
+		}
+		if r == ' ' {
+			space = end
+		}
+		end += size
+	}
+	return end, space
 }
 
 func (d *demo) path(name string) string { return filepath.Join(d.dir, name) }
@@ -252,17 +295,16 @@ func (d *demo) prove(claim, account string, before demoWitness) error {
 	sum, octets := before.total()
 	d.result.Proofs = append(d.result.Proofs, demoProofJSON{claim, sum, octets, len(before), differences})
 	if len(differences) > 0 {
-		d.say("  THE PROOF FAILED. %s:\n", claim)
-		for _, line := range differences[:min(len(differences), 20)] {
-			d.say("    %s\n", line)
+		const most = 20
+		d.say("  THE PROOF FAILED. It is not true that %s:", claim)
+		d.say("    %s", strings.Join(differences[:min(len(differences), most)], "\n    "))
+		if more := len(differences) - most; more > 0 {
+			d.say("    and %d more", more)
 		}
-		if more := len(differences) - 20; more > 0 {
-			d.say("    and %d more\n", more)
-		}
-		d.say("\n")
-		return fmt.Errorf("the proof failed: %s; the first of them: %s", number(int64(len(differences)), "difference"), differences[0])
+		return fmt.Errorf("the proof failed: %s; first: %s", number(int64(len(differences)), "difference"), differences[0])
 	}
-	d.say("  proved: %s, %s octets: octets (SHA-256), flags, keywords, internal dates are the same\n", messages(sum), count(octets))
-	d.say("  proved: %s: names, special uses and subscriptions are the same\n", number(int64(len(before)), "folder"))
+	line := fmt.Sprintf("  proved: %s: %s in %s, %s octets, all flags, keywords, internal dates, special uses and subscriptions",
+		claim, messages(sum), number(int64(len(before)), "folder"), count(octets))
+	d.say("%s", strings.Replace(strings.Join(fit(line, 80), "\n"), "proved", d.strong("proved"), 1))
 	return nil
 }

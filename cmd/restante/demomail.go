@@ -39,7 +39,7 @@ var demoPeople = map[string]demoPerson{
 	"anna":  {"Anna Kranich", "anna@kranich.example", "Anna Kranich\nBuchbinderei Kranich, Lübeck"},
 	"jonas": {"Jonas Holt", "jonas@kranich.example", "Jonas"},
 	"priya": {"Priya Raman", "priya@raman-books.example", "Priya Raman, bookkeeping (the other kind)"},
-	"yuki":  {"Tanaka Yuki 田中 由紀", "y.tanaka@museum.example", "Tanaka Yuki"},
+	"yuki":  {"Yuki Tanaka", "y.tanaka@museum.example", "Yuki Tanaka 田中 由紀"},
 	"marit": {"Marit Øvrebø", "marit@observatoriet.example", "Marit Øvrebø\nObservatoriet"},
 	"tomas": {"Tomás Rey", "tomas@papelera-rey.example", "Tomás"},
 	"ines":  {"Inês Duarte", "ines@duarte.example", "Inês"},
@@ -238,14 +238,15 @@ func money(d *dice) string {
 // everyday writes what comes by itself: reports, orders, invoices, letters.
 func (w *demoWriter) everyday() {
 	seen := []string{`\Seen`}
+	rules := demoFile{"Handling rules.pdf", "application/pdf", w.document("Handling rules", 7)}
 	for i := range 61 { // the volumes of the herbarium
-		var attach []demoFile
+		attach := []demoFile{rules} // as always
 		number := strconv.Itoa(i + 1)
 		switch i % 6 {
 		case 0, 3:
-			attach = []demoFile{{"volume-" + number + ".png", "image/png", w.picture(150, 110)}}
+			attach = append(attach, demoFile{"volume-" + number + ".png", "image/png", w.picture(150, 110)})
 		case 1:
-			attach = []demoFile{{"Protokoll Bd. " + number + " (geprüft).pdf", "application/pdf", w.document("Condition report, volume " + number)}}
+			attach = []demoFile{{"Protokoll Bd. " + number + " (geprüft).pdf", "application/pdf", w.document("Condition report, volume "+number, 1)}}
 		}
 		flags := [][]string{seen, {`\Seen`, "$Label2"}, {`\Seen`, `\Flagged`, "spine-done"}}[w.dice.roll(3)]
 		at := demoDay(2026, time.January, 12+i/2, 8+i%9, w.dice.roll(60))
@@ -285,7 +286,7 @@ func (w *demoWriter) everyday() {
 	for i := range 12 {
 		at := demoDay(2026, time.March, 2+2*i, 10, w.dice.roll(60))
 		number := fmt.Sprintf("2026-%04d", 310+7*i)
-		attach := []demoFile{{"Rechnung " + number + ".pdf", "application/pdf", w.document("Rechnung " + number)}}
+		attach := []demoFile{{"Rechnung " + number + ".pdf", "application/pdf", w.document("Rechnung "+number, 1)}}
 		if i%3 == 0 {
 			attach = append(attach, demoFile{"Lieferschein.csv", "text/csv", w.table(12 + i)})
 		}
@@ -329,7 +330,7 @@ func (w *demoWriter) arrivals() []demoMail {
 			"name", demoNames[i], "cover", "indigo", "price", money(&w.dice), "lettering", "none", "delivery", "by post")
 	}
 	for i := range 3 {
-		w.send("Rechnungen/März", "leo", demoDay(2026, time.March, 30, 11, 10*i), nil, []demoFile{{"Rechnung.pdf", "application/pdf", w.document(fmt.Sprint("Rechnung ", 400+i))}}, "invoice",
+		w.send("Rechnungen/März", "leo", demoDay(2026, time.March, 30, 11, 10*i), nil, []demoFile{{"Rechnung.pdf", "application/pdf", w.document(fmt.Sprint("Rechnung ", 400+i), 1)}}, "invoice",
 			"n", fmt.Sprintf("2026-%04d", 400+i), "date", "27.03.2026", "count", "11", "item", "Kalbleder, pflanzlich gegerbt", "price", money(&w.dice), "name", "Leo Abt")
 	}
 	w.send("Lists/bookbinders", "bram", demoDay(2026, time.March, 30, 21, 2), nil, nil, "thanks", "item", "the sewing frame", "praise", "five sticks and two screws", "story", demoStory[2], "name", "Bram")

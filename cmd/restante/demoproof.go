@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A demoWitness is what an account held at some time, as the server itself
@@ -16,7 +17,7 @@ type demoWitness map[string]demoWitnessed // by folder
 type demoWitnessed struct {
 	Uses       string
 	Subscribed bool
-	Messages   []demoMark
+	Messages   []demoMark // by UID
 }
 
 // A demoMark is all there is to a message but its place.
@@ -36,14 +37,16 @@ func (s *demoServer) witness(account string) demoWitness {
 	for name, f := range a.folders {
 		folder := demoWitnessed{Uses: sortedWords(f.uses), Subscribed: a.subscribed[name]}
 		for _, m := range f.messages {
-			folder.Messages = append(folder.Messages, demoMark{sha256.Sum256(m.octets), len(m.octets), sortedWords(m.flags), m.date.Format(demoDate)})
+			folder.Messages = append(folder.Messages, newDemoMark(m.octets, m.flags, m.date))
 		}
 		w[name] = folder
 	}
 	return w
 }
 
-const demoDate = "2006-01-02 15:04:05 -0700"
+func newDemoMark[S ~string](octets []byte, flags []S, date time.Time) demoMark {
+	return demoMark{sha256.Sum256(octets), len(octets), sortedWords(flags), date.Format("2006-01-02 15:04:05 -0700")}
+}
 
 func sortedWords[S ~string](list []S) string {
 	words := make([]string, len(list))

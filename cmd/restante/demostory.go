@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
@@ -17,22 +19,21 @@ func (d *demo) story(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	point, err := d.firstBackup(ctx)
-	if err != nil {
+	if err := d.firstBackup(ctx, before); err != nil {
 		return err
 	}
 	d.meddled("first backup")
-	evening, err := d.aDay(ctx)
+	evening, err := d.aDay(ctx, before)
 	if err != nil {
 		return err
 	}
-	if err := d.secondBackup(ctx, point); err != nil {
+	if err := d.secondBackup(ctx); err != nil {
 		return err
 	}
 	if err := d.undelete(ctx, evening); err != nil {
 		return err
 	}
-	return d.anyTime(ctx, point, before)
+	return d.anyTime(ctx, before)
 }
 
 func (d *demo) meddled(after string) {
@@ -52,20 +53,22 @@ func (d *demo) mailbox() (before demoWitness, err error) {
 	d.server.deliver("anna", d.writer.mail)
 	before = d.server.witness("anna")
 	sum, octets64 := before.total()
-	d.say("A mail server of its own listens on %s. All files are in\n%s%s.\n", d.server.address, d.dir, map[bool]string{true: ", which goes away at the end"}[d.Keep == ""])
+	goes := ", which goes away at the end"
+	if d.Keep != "" {
+		goes = ""
+	}
+	d.say("A mail server in this process listens on %s. All files are in\n%s%s.", d.server.address, d.dir, goes)
 	d.heading("1  A mailbox")
 	d.say(`Anna binds books. Her mailbox has %s in %s, %s: threads,
-newsletters, invoices, pictures; a message with a broken header, one without a
-body, and whatever else mail is made of.
-
-The server notes what it has for the proof at the end: the SHA-256 of every
-message, its flags, keywords and internal date, and all about the folders.
-`, messages(sum), number(int64(len(before)), "folder"), octets(octets64))
+newsletters, invoices, pictures, and what breaks programs: a broken header, no
+body, octets in no charset, a folder that is called "Rechnungen/März".`, messages(sum), number(int64(len(before)), "folder"), octets(octets64))
+	d.say(`The server notes for itself what it has: the SHA-256 of each message, its flags,
+keywords and internal date, and all about the folders. What Restante restores
+will have to agree with these notes.`)
 	return before, nil
 }
 
-// firstBackup returns the id of the first snapshot.
-func (d *demo) firstBackup(ctx context.Context) (point string, err error) {
+func (d *demo) firstBackup(ctx context.Context, before demoWitness) (err error) {
 	d.heading("2  The first backup")
 	account := func(name string) string {
 		return fmt.Sprintf("\n[account.%s]\nurl = \"imap+insecure://%s@%s\"\npassword-file = \"password\"\n", name, name, d.server.address)
@@ -73,25 +76,45 @@ func (d *demo) firstBackup(ctx context.Context) (point string, err error) {
 	config := "repository = \"repository\"\npassphrase-file = \"passphrase\"\n" + account("anna") + account("spare")
 	for name, text := range map[string]string{"restante.toml": config, "passphrase": demoPassphrase + "\n", "password": demoPassword + "\n"} {
 		if err := d.write(name, text); err != nil {
-			return "", err
+			return err
 		}
 	}
-	d.command("cat restante.toml")
-	d.say("%s\n", d.excerpt(config, 0, 0))
+	d.show("cat restante.toml", d.excerpt(config, 0, 0))
 	if _, err := d.run(ctx, "restante init", 0, 0); err != nil {
-		return "", err
+		return err
 	}
 	if _, err := d.run(ctx, "restante backup anna", 0, 0); err != nil {
-		return "", err
+		return err
 	}
-	return d.latest(ctx)
+	if err := d.prove("the backup has changed nothing", "anna", before); err != nil {
+		return err
+	}
+	d.point, err = d.latest(ctx)
+	return err
 }
 
-// aDay is what happens between two backups. It returns what the server had
-// just before the worst of it.
-func (d *demo) aDay(ctx context.Context) (evening demoWitness, err error) {
+// aDay is what happens between two backups. It returns what the account should
+// hold just before the worst of it: what it held before, and what was done
+// since, whatever the server made of that.
+func (d *demo) aDay(ctx context.Context, before demoWitness) (evening demoWitness, err error) {
 	d.heading("3  A day goes by")
+	evening = maps.Clone(before)
+	inbox := evening["INBOX"]
+	inbox.Messages = slices.Clone(inbox.Messages)
 	read := 0
+	for i, m := range inbox.Messages {
+		if strings.Contains(m.Flags, `\Seen`) {
+			continue
+		}
+		flags := append(strings.Fields(m.Flags), `\Seen`)
+		if read++; read <= 2 {
+			flags = append(flags, `\Flagged`, "call-back")
+		}
+		inbox.Messages[i].Flags = sortedWords(flags)
+	}
+	evening["INBOX"] = inbox
+	evening["Archive/Observatory"] = evening["Clients/Observatory"]
+	delete(evening, "Clients/Observatory")
 	err = d.login(ctx, func(c *imapclient.Client) error {
 		if _, err := c.Select("INBOX", nil).Wait(); err != nil {
 			return err
@@ -101,7 +124,9 @@ func (d *demo) aDay(ctx context.Context) (evening demoWitness, err error) {
 			return err
 		}
 		unread := found.AllUIDs()
-		read = len(unread)
+		if len(unread) != read {
+			return fmt.Errorf("the server says that %d messages are unread, where there should be %d", len(unread), read)
+		}
 		return errors.Join(
 			mark(c, imap.UIDSetNum(unread...), imap.FlagSeen),
 			mark(c, imap.UIDSetNum(unread[:2]...), imap.FlagFlagged, "call-back"),
@@ -115,9 +140,13 @@ func (d *demo) aDay(ctx context.Context) (evening demoWitness, err error) {
 	}
 	arrived := d.writer.arrivals()
 	d.server.deliver("anna", arrived)
-	d.say("Anna reads %s, flags two of them, and files \"Clients/Observatory\" away\nas \"Archive/Observatory\". %s arrive.\n\n", messages(int64(read)), messages(int64(len(arrived))))
+	for _, m := range arrived {
+		folder := evening[m.folder]
+		folder.Messages = append(slices.Clip(folder.Messages), newDemoMark(m.octets, m.flags, m.date))
+		evening[m.folder] = folder
+	}
+	d.say("Anna reads %s, flags two of them, and files \"Clients/Observatory\" away\nas \"Archive/Observatory\". %s arrive.", messages(int64(read)), messages(int64(len(arrived))))
 
-	evening = d.server.witness("anna")
 	museum, trash := len(evening["Clients/Museum"].Messages), len(evening["Trash"].Messages)
 	err = d.login(ctx, func(c *imapclient.Client) error {
 		all := imap.UIDSet{{Start: 1}}
@@ -132,7 +161,7 @@ func (d *demo) aDay(ctx context.Context) (evening demoWitness, err error) {
 			c.Expunge().Close(),
 		)
 	})
-	d.say("Then somebody who knows her password moves the %d messages of \"Clients/Museum\"\nto the trash, deletes the folder, and empties the trash: %d messages in all.\n", museum, museum+trash)
+	d.say("Then somebody who knows her password moves the %d messages of \"Clients/Museum\"\nto the trash, deletes the folder, and empties the trash: %d messages in all.", museum, museum+trash)
 	return evening, err
 }
 
@@ -158,14 +187,15 @@ func mark(c *imapclient.Client, uids imap.UIDSet, flags ...imap.Flag) error {
 // failed is the error of two results.
 func failed[T any](_ T, err error) error { return err }
 
-func (d *demo) secondBackup(ctx context.Context, point string) error {
+func (d *demo) secondBackup(ctx context.Context) error {
 	d.heading("4  The next backup")
 	cost, err := d.run(ctx, "restante backup anna", 0, 0)
 	if err != nil {
 		return err
 	}
-	d.say("Only what is new was read: %s, %s, one of them to make sure that the\nrenamed folder is the old one. It took %s to the store.\n\n", messages(cost.read), octets(cost.readSize), number(cost.Requests, "request"))
-	if _, err := d.run(ctx, "restante diff anna --from "+point, 5, 1); err != nil {
+	d.say("The server had to give out %s, %s: the new ones, and one to make sure\nthat the renamed folder is the old one. The store was asked %s.",
+		messages(cost.read), octets(cost.readSize), number(cost.Requests, "time"))
+	if _, err := d.run(ctx, "restante diff anna --from "+d.point, 5, 1); err != nil {
 		return err
 	}
 	_, err = d.run(ctx, "restante vanished anna", 4, 2)
@@ -178,30 +208,27 @@ func (d *demo) undelete(ctx context.Context, evening demoWitness) error {
 	if _, err := d.run(ctx, "restante restore anna --vanished", 0, 0); err != nil {
 		return err
 	}
-	d.say("Once more, to see that nothing is added twice:\n\n")
+	d.say("Once more, to see that nothing is added twice:")
 	if _, err := d.run(ctx, "restante restore anna --vanished", 0, 0); err != nil {
 		return err
 	}
 	d.meddled("undelete")
-	d.say("Is it all there? The server's own notes from just before the deletion, against\nwhat the account has now:\n\n")
-	return d.prove("the account is what it was just before the deletion", "anna", evening)
+	return d.prove("the account is again what it was just before the deletion", "anna", evening)
 }
 
 // anyTime restores the first snapshot into an account of its own.
-func (d *demo) anyTime(ctx context.Context, point string, before demoWitness) error {
+func (d *demo) anyTime(ctx context.Context, before demoWitness) error {
 	d.heading("6  Any point in time, anywhere")
 	if _, err := d.run(ctx, "restante snapshots", 0, 0); err != nil {
 		return err
 	}
-	if _, err := d.run(ctx, "restante restore anna --at "+point+" --to spare", 0, 0); err != nil {
+	if _, err := d.run(ctx, "restante restore anna --at "+d.point+" --to spare", 0, 0); err != nil {
 		return err
 	}
 	d.meddled("restore")
-	d.say("The server's notes from the first day, against what the other account has now:\n\n")
-	if err := d.prove("the spare account is what Anna's was on the first day", "spare", before); err != nil {
+	if err := d.prove("the spare account is what Anna's was at the first backup", "spare", before); err != nil {
 		return err
 	}
-	d.say("\nAnd every octet of the repository, read and proved:\n\n")
 	_, err := d.run(ctx, "restante check --read-data=100%", 0, 0)
 	return err
 }
@@ -227,30 +254,24 @@ func (d *demo) latest(ctx context.Context) (string, error) {
 func (d *demo) next() {
 	if d.Keep != "" {
 		d.heading("What was kept")
-		d.say("  cd %s        # restante.toml is found there; the passphrase is in the file passphrase\n", d.dir)
+		d.say("  cd %s", d.dir)
 		d.say(`  restante snapshots
   restante ls anna
-  restante ls anna Clients/Museum
+  restante ls anna Clients/Museum --at %s
   restante cat anna 'INBOX#3'
-  restante stats
-`)
+  restante stats`, d.point)
+		d.say("restante.toml is found there, the passphrase (%q) in a file beside it.", demoPassphrase)
 	}
 	d.heading("Your own mail")
 	d.say(`  go install ./cmd/restante
-  export AWS_ACCESS_KEY_ID=…  AWS_SECRET_ACCESS_KEY=…
-  export RESTANTE_REPOSITORY='s3://BUCKET/restante?endpoint=https://S3.EXAMPLE.ORG&region=REGION'
-  export RESTANTE_PASSPHRASE='a sentence that only you know, and keep somewhere else, too'
+  export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…
+  export RESTANTE_REPOSITORY='s3://BUCKET/mail?endpoint=https://HOST&region=REGION'
+  export RESTANTE_PASSPHRASE='a sentence that nobody else knows'
   restante init
   export RESTANTE_ACCOUNT_PASSWORD=…
   restante backup imaps://YOU@MAIL.EXAMPLE.ORG
   restante vanished imaps://YOU@MAIL.EXAMPLE.ORG --since 7d
-  restante restore imaps://YOU@MAIL.EXAMPLE.ORG --vanished --since 7d --dry-run
-
-Without a bucket, a directory will do: RESTANTE_REPOSITORY=/srv/mail-archive
-A backup changes nothing in your account; a restore only adds what is missing.
-
-Real servers to play with, Dovecot and S3, with sample mail, on this computer:
-
-  go run ./cmd/testbed
-`)
+  restante restore imaps://YOU@MAIL.EXAMPLE.ORG --vanished --since 7d --dry-run`)
+	d.say("Without a bucket a directory will do: RESTANTE_REPOSITORY=/srv/mail-archive")
+	d.say("Real servers to play with, Dovecot and S3, with sample mail: go run ./cmd/testbed")
 }

@@ -158,7 +158,7 @@ func (w *demoWriter) picture(width, height int) []byte {
 	lampX, lampY := w.dice.roll(width), w.dice.roll(height)
 	for y := range height {
 		for x := range width {
-			light := 90 - ((x-lampX)*(x-lampX)+(y-lampY)*(y-lampY))*90/(width*width) + w.dice.roll(7)
+			light := 90 - ((x-lampX)*(x-lampX)+(y-lampY)*(y-lampY))*90/(width*width) + w.dice.roll(3)
 			if x < width/8 || x > width-4 || y < 4 || y > height-4 {
 				light -= 40 // the spine and the edges
 			}
@@ -171,22 +171,26 @@ func (w *demoWriter) picture(width, height int) []byte {
 	return b.Bytes()
 }
 
-// document is a PDF of one page.
-func (w *demoWriter) document(title string) []byte {
-	var page bytes.Buffer
-	fmt.Fprintf(&page, "BT /F1 18 Tf 72 770 Td (%s) Tj ET\n", title)
-	for y := 730; y > 80; y -= 14 {
-		fmt.Fprintf(&page, "BT /F1 10 Tf 72 %d Td (%04d   %04d   %04d   %s) Tj ET\n", y, w.dice.roll(10000), w.dice.roll(10000), w.dice.roll(10000), strings.Repeat(".", w.dice.roll(50)))
+// document is a PDF: a title and figures.
+func (w *demoWriter) document(title string, pages int) []byte {
+	var kids []string
+	objects := []string{"<< /Type /Catalog /Pages 2 0 R >>", "", "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"}
+	for n := range pages {
+		var page bytes.Buffer
+		fmt.Fprintf(&page, "BT /F1 18 Tf 72 770 Td (%s, page %d) Tj ET\n", title, n+1)
+		for y := 730; y > 80; y -= 14 {
+			fmt.Fprintf(&page, "BT /F1 10 Tf 72 %d Td (%04d   %04d   %04d   %s) Tj ET\n", y, w.dice.roll(10000), w.dice.roll(10000), w.dice.roll(10000), strings.Repeat(".", w.dice.roll(50)))
+		}
+		kids = append(kids, fmt.Sprintf("%d 0 R", len(objects)+1))
+		objects = append(objects,
+			fmt.Sprintf("<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents %d 0 R /Resources << /Font << /F1 3 0 R >> >> >>", len(objects)+2),
+			fmt.Sprintf("<< /Length %d >>\nstream\n%sendstream", page.Len(), page.String()))
 	}
+	objects[1] = fmt.Sprintf("<< /Type /Pages /Kids [%s] /Count %d >>", strings.Join(kids, " "), pages)
 	var b bytes.Buffer
 	b.WriteString("%PDF-1.4\n%\xe2\xe3\xcf\xd3\n")
 	var offsets []int
-	for i, object := range []string{
-		"<< /Type /Catalog /Pages 2 0 R >>", "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-		"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>",
-		fmt.Sprintf("<< /Length %d >>\nstream\n%sendstream", page.Len(), page.String()),
-		"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-	} {
+	for i, object := range objects {
 		offsets = append(offsets, b.Len())
 		fmt.Fprintf(&b, "%d 0 obj\n%s\nendobj\n", i+1, object)
 	}
