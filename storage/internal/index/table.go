@@ -265,6 +265,10 @@ func (t *table) directories(want map[ulid.ULID]bool) ([]Pack, error) {
 // writeTable writes a table of what the records refer to in packs and
 // segments. Records come sorted by id.
 func writeTable(dir string, packs []Pack, segments []segmentRef, records iter.Seq2[record, error]) (_ *table, err error) {
+	// The cache may be deleted at any time, under our feet, too.
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
 	f, err := os.CreateTemp(dir, "new-*")
 	if err != nil {
 		return nil, err
