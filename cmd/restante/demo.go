@@ -46,7 +46,7 @@ type demo struct {
 	server *demoServer
 	writer *demoWriter
 	point  string // the first snapshot's id, or the beginning of it
-	width  int    // of lines
+	width  int    // of what commands print
 	bold   bool
 	result demoJSON
 }
@@ -80,6 +80,9 @@ type demoProofJSON struct {
 	Differences []string `json:"differences,omitempty"`
 }
 
+// proseWidth is where sentences go on in the next line.
+const proseWidth = 80
+
 // The secrets of the demonstration are none.
 const (
 	demoPassphrase = "four mice in the glue cupboard"
@@ -90,10 +93,10 @@ const (
 
 func (c *demoCmd) Run(ctx context.Context, a *app) (err error) {
 	began := time.Now()
-	d := &demo{demoCmd: c, a: a, width: 100}
+	d := &demo{demoCmd: c, a: a, width: proseWidth}
 	if f, ok := a.out.(*os.File); ok && terminal(a.out) {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
-			d.width = min(max(width, 80), 120)
+			d.width = min(max(width, proseWidth), 100)
 		}
 		d.bold = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	}
@@ -151,7 +154,12 @@ func (d *demo) directory() (remove func(), err error) {
 	return func() { os.RemoveAll(d.path("cache")) }, nil
 }
 
-// say prints a paragraph.
+// tell prints a paragraph for people.
+func (d *demo) tell(format string, args ...any) {
+	d.say("%s", strings.Join(fit(fmt.Sprintf(format, args...), proseWidth, ""), "\n"))
+}
+
+// say prints lines as they are, behind an empty one.
 func (d *demo) say(format string, args ...any) {
 	if !d.a.JSON {
 		fmt.Fprintf(d.a.out, "\n"+format+"\n", args...)
@@ -231,41 +239,39 @@ func (d *demo) excerpt(output string, head, tail int) string {
 	}
 	var shown []string
 	for _, l := range lines {
-		shown = append(shown, fit("  "+l, d.width)...)
-	}
-	for i, l := range shown {
-		shown[i] = strings.TrimRight(l, " ")
+		shown = append(shown, fit("  "+l, d.width, "    ")...)
 	}
 	return strings.Join(shown, "\n")
 }
 
-// fit makes lines of a line that are no wider than width: sentences go on in
-// the next line, and so do rows of a table where cutting them would leave
-// little.
-func fit(line string, width int) (list []string) {
+// fit makes lines of a line that are no wider than width; those after the first
+// are indented by so much more.
+func fit(line string, width int, more string) (list []string) {
 	rest := strings.TrimLeft(line, " ")
 	lead := line[:len(line)-len(rest)]
-	table := strings.Contains(rest, "  ")
 	for {
-		end, space := within(rest, width-len(lead))
-		if end == len(rest) {
-			return append(list, lead+rest)
+		end, space, column := within(rest, width-len(lead))
+		if column > 0 {
+			space = column
 		}
-		if space == 0 || table && width >= 100 {
+		if end == len(rest) {
+			return append(list, strings.TrimRight(lead+rest, " "))
+		}
+		if space == 0 {
 			_, last := utf8.DecodeLastRuneInString(rest[:end])
 			return append(list, lead+rest[:end-last]+"…")
 		}
-		list = append(list, lead+rest[:space])
+		list = append(list, strings.TrimRight(lead+rest[:space], " "))
 		rest = strings.TrimLeft(rest[space:], " ")
 		if len(list) == 1 {
-			lead += "    "
+			lead += more
 		}
 	}
 }
 
 // within says how many octets of text so many columns have room for, and where
-// the last space among them is.
-func within(text string, columns int) (end, space int) {
+// among them the last space is, and the last two spaces.
+func within(text string, columns int) (end, space, column int) {
 	for end < len(text) {
 		r, size := utf8.DecodeRuneInString(text[end:])
 		if columns--; r >= 0x2e80 && r != utf8.RuneError {
@@ -275,11 +281,14 @@ func within(text string, columns int) (end, space int) {
 			break
 		}
 		if r == ' ' {
+			if end > 0 && text[end-1] == ' ' {
+				column = end
+			}
 			space = end
 		}
 		end += size
 	}
-	return end, space
+	return end, space, column
 }
 
 func (d *demo) path(name string) string { return filepath.Join(d.dir, name) }
@@ -305,6 +314,6 @@ func (d *demo) prove(claim, account string, before demoWitness) error {
 	}
 	line := fmt.Sprintf("  proved: %s: %s in %s, %s octets, all flags, keywords, internal dates, special uses and subscriptions",
 		claim, messages(sum), number(int64(len(before)), "folder"), count(octets))
-	d.say("%s", strings.Replace(strings.Join(fit(line, 80), "\n"), "proved", d.strong("proved"), 1))
+	d.say("%s", strings.Replace(strings.Join(fit(line, proseWidth, "    "), "\n"), "proved", d.strong("proved"), 1))
 	return nil
 }

@@ -57,14 +57,10 @@ func (d *demo) mailbox() (before demoWitness, err error) {
 	if d.Keep != "" {
 		goes = ""
 	}
-	d.say("A mail server in this process listens on %s. All files are in\n%s%s.", d.server.address, d.dir, goes)
+	d.tell("A mail server in this process listens on %s. All files are in %s%s.", d.server.address, d.dir, goes)
 	d.heading("1  A mailbox")
-	d.say(`Anna binds books. Her mailbox has %s in %s, %s: threads,
-newsletters, invoices, pictures, and what breaks programs: a broken header, no
-body, octets in no charset, a folder that is called "Rechnungen/März".`, messages(sum), number(int64(len(before)), "folder"), octets(octets64))
-	d.say(`The server notes for itself what it has: the SHA-256 of each message, its flags,
-keywords and internal date, and all about the folders. What Restante restores
-will have to agree with these notes.`)
+	d.tell("Anna binds books. Her mailbox has %s in %s, %s: threads, newsletters, invoices, pictures, and what breaks programs: a broken header, no body, octets in no charset, a folder that is called \"Rechnungen/März\".", messages(sum), number(int64(len(before)), "folder"), octets(octets64))
+	d.tell("The server notes for itself what it has: the SHA-256 of each message, its flags, keywords and internal date, and all about the folders. What Restante restores will have to agree with these notes.")
 	return before, nil
 }
 
@@ -145,7 +141,7 @@ func (d *demo) aDay(ctx context.Context, before demoWitness) (evening demoWitnes
 		folder.Messages = append(slices.Clip(folder.Messages), newDemoMark(m.octets, m.flags, m.date))
 		evening[m.folder] = folder
 	}
-	d.say("Anna reads %s, flags two of them, and files \"Clients/Observatory\" away\nas \"Archive/Observatory\". %s arrive.", messages(int64(read)), messages(int64(len(arrived))))
+	d.tell("Anna reads %s, flags two of them, and files \"Clients/Observatory\" away as \"Archive/Observatory\". %s arrive.", messages(int64(read)), messages(int64(len(arrived))))
 
 	museum, trash := len(evening["Clients/Museum"].Messages), len(evening["Trash"].Messages)
 	err = d.login(ctx, func(c *imapclient.Client) error {
@@ -161,7 +157,7 @@ func (d *demo) aDay(ctx context.Context, before demoWitness) (evening demoWitnes
 			c.Expunge().Close(),
 		)
 	})
-	d.say("Then somebody who knows her password moves the %d messages of \"Clients/Museum\"\nto the trash, deletes the folder, and empties the trash: %d messages in all.", museum, museum+trash)
+	d.tell("Then somebody who knows her password moves the %d messages of \"Clients/Museum\" to the trash, deletes the folder, and empties the trash: %d messages in all.", museum, museum+trash)
 	return evening, err
 }
 
@@ -193,7 +189,7 @@ func (d *demo) secondBackup(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("The server had to give out %s, %s: the new ones, and one to make sure\nthat the renamed folder is the old one. The store was asked %s.",
+	d.tell("The server had to give out %s, %s: the new ones, and one to make sure that the renamed folder is the old one. The store was asked %s.",
 		messages(cost.read), octets(cost.readSize), number(cost.Requests, "time"))
 	if _, err := d.run(ctx, "restante diff anna --from "+d.point, 5, 1); err != nil {
 		return err
@@ -208,7 +204,7 @@ func (d *demo) undelete(ctx context.Context, evening demoWitness) error {
 	if _, err := d.run(ctx, "restante restore anna --vanished", 0, 0); err != nil {
 		return err
 	}
-	d.say("Once more, to see that nothing is added twice:")
+	d.tell("Once more, to see that nothing is added twice:")
 	if _, err := d.run(ctx, "restante restore anna --vanished", 0, 0); err != nil {
 		return err
 	}
@@ -260,7 +256,7 @@ func (d *demo) next() {
   restante ls anna Clients/Museum --at %s
   restante cat anna 'INBOX#3'
   restante stats`, d.point)
-		d.say("restante.toml is found there, the passphrase (%q) in a file beside it.", demoPassphrase)
+		d.tell("restante.toml is found there, the passphrase (%q) in a file beside it.", demoPassphrase)
 	}
 	d.heading("Your own mail")
 	d.say(`  go install ./cmd/restante
@@ -272,6 +268,6 @@ func (d *demo) next() {
   restante backup imaps://YOU@MAIL.EXAMPLE.ORG
   restante vanished imaps://YOU@MAIL.EXAMPLE.ORG --since 7d
   restante restore imaps://YOU@MAIL.EXAMPLE.ORG --vanished --since 7d --dry-run`)
-	d.say("Without a bucket a directory will do: RESTANTE_REPOSITORY=/srv/mail-archive")
-	d.say("Real servers to play with, Dovecot and S3, with sample mail: go run ./cmd/testbed")
+	d.tell("Without a bucket a directory will do: RESTANTE_REPOSITORY=/srv/mail-archive")
+	d.tell("Real servers to play with, Dovecot and S3, with sample mail: go run ./cmd/testbed")
 }
