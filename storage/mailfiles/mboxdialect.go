@@ -34,10 +34,13 @@ func (s *mboxScan) exactness() {
 	}
 }
 
-// unmark applies what a mark says.
+// unmark applies what a mark says. Nobody has changed the message since, so
+// its fields of state were in it before and are not about its state in this
+// file; only keywords, which a mark has no room for, are taken from them.
 func (s *mboxScan) unmark(mark mark) {
 	m := s.m
-	m.Exact = true
+	m.Exact, m.Expunged = true, false
+	_, m.Flags, _ = sortFlags(m.Flags)
 	m.undo = undo{unquote: true, crlf: mark.crlf, open: mark.open}
 	m.size -= int64(m.Quoted)
 	lines := s.lines
