@@ -38,7 +38,10 @@ var layers = map[string]string{
 	// mail goes through it. It imports nothing of ours.
 	"restore/imaptarget": "restore storage/messages backup/accounts/imapconn",
 
-	"cmd/testbed":         "cmd/testbed/rawimap",
+	"cmd/testbed":         "cmd/testbed/rawimap cmd/testbed/bench cmd/testbed/crash cmd/testbed/site",
+	"cmd/testbed/bench":   "cmd/testbed/site cmd/testbed/rawimap",
+	"cmd/testbed/crash":   "cmd/testbed/site cmd/testbed/rawimap",
+	"cmd/testbed/site":    "cmd/testbed/rawimap",
 	"cmd/testbed/rawimap": "",
 	"cmd/testbed/servers": "cmd/testbed/rawimap",
 	"cmd/restante":        "*", // the only place that knows every implementation
@@ -50,7 +53,7 @@ var homes = map[string]string{
 	"github.com/minio/":           "storage/objects/s3",
 	"github.com/emersion/go-imap": "backup/accounts/imapconn backup/imapsource restore/imaptarget cmd/restante",
 	"github.com/emersion/go-sasl": "backup/accounts/imapconn",
-	"filippo.io/age":              "storage cmd/restante",
+	"filippo.io/age":              "storage cmd/restante cmd/testbed/site",
 	"github.com/klauspost/":       "storage/internal/seal",
 	"github.com/alecthomas/kong":  "cmd/restante",
 	"github.com/vbauerster/mpb":   "cmd/restante",

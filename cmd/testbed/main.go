@@ -17,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"restante/cmd/testbed/bench"
 )
 
 const usage = `Testbed starts real servers on loopback ports, runs a command that finds their
@@ -66,6 +68,9 @@ type subcommand struct {
 func subcommands() []subcommand {
 	return []subcommand{
 		{"install", "install and build what is missing, start nothing", install},
+		{"bench", "measure Restante beside mbsync, restic and borg", runBench},
+		{"kill", "kill backups and restores at random moments, and see", runKill},
+		{"writers", "have two write into one repository at once, and see", runWriters},
 	}
 }
 
@@ -77,9 +82,14 @@ type options struct {
 }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == keeperFlag {
-		keep(os.Stdin)
-		return
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case keeperFlag:
+			keep(os.Stdin)
+			return
+		case bench.PartFlag:
+			os.Exit(bench.Part(os.Args[2:]))
+		}
 	}
 	os.Exit(run(os.Args[1:]))
 }

@@ -116,12 +116,28 @@ func (c *Conn) Login(user, password string) error {
 
 // Append adds a message. A zero date leaves the internal date to the server.
 func (c *Conn) Append(folder string, flags []string, date time.Time, message []byte) error {
+	return c.AppendAll(folder, []Outgoing{{flags, date, message}})
+}
+
+// Outgoing is a message to be added.
+type Outgoing struct {
+	Flags  []string
+	Date   time.Time // internal date; zero: the server's choice
+	Octets []byte
+}
+
+// AppendAll adds several messages, or, if the server refuses one, none. More
+// than one take a server with MULTIAPPEND (RFC 3502).
+func (c *Conn) AppendAll(folder string, list []Outgoing) error {
 	var args strings.Builder
-	fmt.Fprintf(&args, "APPEND %s (%s) ", Quote(folder), strings.Join(flags, " "))
-	if !date.IsZero() {
-		fmt.Fprintf(&args, "\"%s\" ", date.Format(DateFormat))
+	args.WriteString("APPEND " + Quote(folder))
+	for _, m := range list {
+		fmt.Fprintf(&args, " (%s) ", strings.Join(m.Flags, " "))
+		if !m.Date.IsZero() {
+			fmt.Fprintf(&args, "\"%s\" ", m.Date.Format(DateFormat))
+		}
+		fmt.Fprintf(&args, "{%d+}\r\n%s", len(m.Octets), m.Octets)
 	}
-	fmt.Fprintf(&args, "{%d+}\r\n%s", len(message), message)
 	_, err := c.Do(args.String())
 	return err
 }

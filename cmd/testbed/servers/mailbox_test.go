@@ -72,6 +72,24 @@ func TestDumpReadsBackWhatWasLoaded(t *testing.T) {
 	})
 }
 
+func TestAppendAllIsLikeAppend(t *testing.T) {
+	t.Parallel()
+	s, one, all := IMAP(t), NewUser(t), NewUser(t)
+	list := []rawimap.Outgoing{{Flags: []string{`\Seen`, "x"}, Date: date, Octets: message("one")}, {Date: date.Add(time.Hour), Octets: []byte("two")}}
+	for _, m := range list {
+		Load(t, s, one, "INBOX", Message{m.Octets, m.Flags, m.Date})
+	}
+	session := Login(t, s, all)
+	session.Do("SUBSCRIBE INBOX")
+	if err := session.AppendAll("INBOX", list); err != nil {
+		t.Fatal(err)
+	}
+	if err := session.AppendAll("INBOX", append(list, rawimap.Outgoing{})); err == nil {
+		t.Error("the server took an empty message")
+	}
+	Same(t, Dump(t, s, one), Dump(t, s, all))
+}
+
 func TestDumpChangesNothing(t *testing.T) {
 	t.Parallel()
 	s, user := IMAP(t), NewUser(t)
