@@ -398,7 +398,7 @@ func (r *run) final(ctx context.Context) (storage.Snapshot, error) {
 	}
 	if r.parent != nil {
 		if lost := r.parent.Snapshot.Messages - s.Messages; lost > 50 && lost*5 > r.parent.Snapshot.Messages {
-			r.note("%d of %d messages are gone since the last snapshot", lost, r.parent.Snapshot.Messages)
+			r.note("%d of %s are gone since the last snapshot", lost, count(r.parent.Snapshot.Messages))
 			r.anomalous = true
 		}
 	}
@@ -409,11 +409,19 @@ func (r *run) final(ctx context.Context) (storage.Snapshot, error) {
 	return s, r.commit(ctx, &s)
 }
 
+func count(messages int64) string {
+	if messages == 1 {
+		return "1 message"
+	}
+	return fmt.Sprintf("%d messages", messages)
+}
+
 // anomalies notes the folders that are gone with mail in them.
 func (r *run) anomalies() {
 	for name, f := range r.gone {
 		if f.Messages > 0 {
-			r.note("the folder %q is gone, with %d messages", name, f.Messages)
+			r.note("the folder %q is gone, with %s", name, count(f.Messages))
+			r.stats.Gone += f.Messages
 			r.anomalous = true
 		}
 	}
