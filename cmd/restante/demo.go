@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -49,6 +51,8 @@ type demo struct {
 	width  int    // of what commands print
 	bold   bool
 	result demoJSON
+	// unheard is why nothing more can be said: nobody reads it.
+	unheard error
 }
 
 // demoJSON is how the demonstration is printed for programs.
@@ -100,6 +104,11 @@ func (c *demoCmd) Run(ctx context.Context, a *app) (err error) {
 		}
 		d.bold = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	}
+	// Whoever has read enough closes the pipe, and even then nothing is left
+	// behind.
+	pipe := make(chan os.Signal, 1)
+	signal.Notify(pipe, syscall.SIGPIPE)
+	defer signal.Stop(pipe)
 	remove, err := d.directory()
 	if err != nil {
 		return err
@@ -110,8 +119,13 @@ func (c *demoCmd) Run(ctx context.Context, a *app) (err error) {
 	}
 	defer d.server.close()
 	err = d.story(ctx)
-	if ctx.Err() != nil {
-		err = withHint(errors.New("interrupted"), "nothing of it is left, but for what --keep was to keep")
+	switch {
+	case errors.Is(err, syscall.EPIPE):
+		err = errReported
+	case err != nil && ctx.Err() != nil && c.Keep != "":
+		err = withHint(errors.New("interrupted"), "what was written until then is in %s", d.dir)
+	case err != nil && ctx.Err() != nil:
+		err = withHint(errors.New("interrupted"), "nothing of it is left")
 	}
 	d.result.Proved, d.result.Seconds, d.result.Kept = err == nil, time.Since(began).Seconds(), c.Keep
 	if a.JSON {
@@ -134,7 +148,7 @@ func (c *demoCmd) Run(ctx context.Context, a *app) (err error) {
 func (d *demo) directory() (remove func(), err error) {
 	if d.Keep == "" {
 		if d.dir, err = os.MkdirTemp("", "restante-demo-"); err != nil {
-			return nil, err
+			return nil, withHint(fmt.Errorf("make a temporary directory: %w", err), "set TMPDIR to a directory that can be written to, or give --keep")
 		}
 		return func() { os.RemoveAll(d.dir) }, nil
 	}
@@ -161,8 +175,11 @@ func (d *demo) tell(format string, args ...any) {
 
 // say prints lines as they are, behind an empty one.
 func (d *demo) say(format string, args ...any) {
-	if !d.a.JSON {
-		fmt.Fprintf(d.a.out, "\n"+format+"\n", args...)
+	if d.a.JSON {
+		return
+	}
+	if _, err := fmt.Fprintf(d.a.out, "\n"+format+"\n", args...); err != nil {
+		d.unheard = err
 	}
 }
 
@@ -202,6 +219,9 @@ func (d *demo) run(ctx context.Context, line string, head, tail int) (spent, err
 	}
 	d.result.Commands = append(d.result.Commands, j)
 	d.show(line, d.excerpt(string(out), head, tail))
+	if err == nil {
+		err = d.unheard
+	}
 	return cost, err
 }
 

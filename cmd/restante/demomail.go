@@ -324,7 +324,9 @@ func (w *demoWriter) everyday() {
 
 // arrivals is the mail of the next day.
 func (w *demoWriter) arrivals() []demoMail {
+	before := w.mail
 	w.mail = nil
+	defer func() { w.mail = before }()
 	for i := range 9 {
 		w.send("INBOX", "shop", demoDay(2026, time.March, 30, 7+i, 5*i), nil, nil, "order", "n", strconv.Itoa(2500+i*3), "count", strconv.Itoa(1+i%3), "item", demoItems[i%len(demoItems)],
 			"name", demoNames[i], "cover", "indigo", "price", money(&w.dice), "lettering", "none", "delivery", "by post")

@@ -254,8 +254,8 @@ func (d *demo) next() {
 		d.say(`  restante snapshots
   restante ls anna
   restante ls anna Clients/Museum --at %s
-  restante cat anna 'INBOX#3'
-  restante stats`, d.point)
+  restante cat anna 'Clients/Museum#3' --at %s
+  restante stats`, d.point, d.point)
 		d.tell("restante.toml is found there, the passphrase (%q) in a file beside it.", demoPassphrase)
 	}
 	d.heading("Your own mail")
@@ -269,5 +269,6 @@ func (d *demo) next() {
   restante vanished imaps://YOU@MAIL.EXAMPLE.ORG --since 7d
   restante restore imaps://YOU@MAIL.EXAMPLE.ORG --vanished --since 7d --dry-run`)
 	d.tell("Without a bucket a directory will do: RESTANTE_REPOSITORY=/srv/mail-archive")
-	d.tell("Real servers to play with, Dovecot and S3, with sample mail: go run ./cmd/testbed")
+	d.tell("Real servers to play with, Dovecot and S3, with sample mail, on this computer:")
+	d.say("  go run ./cmd/testbed")
 }
