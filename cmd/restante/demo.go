@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
@@ -28,11 +27,11 @@ type demoCmd struct {
 }
 
 func (*demoCmd) Help() string {
-	return `Starts a mail server in this process, with a mailbox that was made up, on a port that only this computer can reach. Then it does what a week with Restante is like: a backup, a day of mail, somebody who deletes a folder and empties the trash, another backup, and everything back where it was. It shows each command as you would type it, with what it really prints.
+	return `Starts a mail server in this process, with a mailbox that was made up, on a port that only this computer can reach. Then it does what Restante is for: a backup, a day of mail, somebody who deletes a folder and empties the trash, another backup, and everything back where it was. It shows each command as you would type it, with what it really prints.
 
-The server keeps a list of its own of all it ever had, by SHA-256. At the end that list is compared with what was restored; a difference is an error.
+What the server had, by SHA-256, is noted before anything is backed up, and compared with what was restored. A difference is an error (exit code 1).
 
-All files are in a temporary directory, which goes away. Nothing is read from your configuration or environment.
+All files are in a temporary directory, which goes away. Neither your configuration nor the RESTANTE_ variables of your environment are looked at.
 
 Example:
 
@@ -84,9 +83,6 @@ type demoProofJSON struct {
 	Differences []string `json:"differences,omitempty"`
 }
 
-// proseWidth is where sentences go on in the next line.
-const proseWidth = 80
-
 // The secrets of the demonstration are none.
 const (
 	demoPassphrase = "four mice in the glue cupboard"
@@ -127,7 +123,10 @@ func (c *demoCmd) Run(ctx context.Context, a *app) (err error) {
 	case err != nil && ctx.Err() != nil:
 		err = withHint(errors.New("interrupted"), "nothing of it is left")
 	}
-	d.result.Proved, d.result.Seconds, d.result.Kept = err == nil, time.Since(began).Seconds(), c.Keep
+	d.result.Proved, d.result.Seconds = err == nil, time.Since(began).Seconds()
+	if c.Keep != "" {
+		d.result.Kept = d.dir
+	}
 	if a.JSON {
 		if err != nil {
 			d.result.Error = err.Error()
@@ -166,34 +165,6 @@ func (d *demo) directory() (remove func(), err error) {
 		return nil, withHint(fmt.Errorf("%s is not empty: %w", d.dir, errUsage), "give --keep a directory that is new")
 	}
 	return func() { os.RemoveAll(d.path("cache")) }, nil
-}
-
-// tell prints a paragraph for people.
-func (d *demo) tell(format string, args ...any) {
-	d.say("%s", strings.Join(fit(fmt.Sprintf(format, args...), proseWidth, ""), "\n"))
-}
-
-// say prints lines as they are, behind an empty one.
-func (d *demo) say(format string, args ...any) {
-	if d.a.JSON {
-		return
-	}
-	if _, err := fmt.Fprintf(d.a.out, "\n"+format+"\n", args...); err != nil {
-		d.unheard = err
-	}
-}
-
-// heading begins a chapter.
-func (d *demo) heading(text string) { d.say("%s", d.strong(text)) }
-
-// show prints a command line and what it printed.
-func (d *demo) show(line, output string) { d.say("  %s\n%s", d.strong("$ "+line), output) }
-
-func (d *demo) strong(text string) string {
-	if d.bold {
-		return "\x1b[1m" + text + "\x1b[0m"
-	}
-	return text
 }
 
 // spent is what a command cost.
@@ -251,66 +222,6 @@ func (d *demo) exec(ctx context.Context, line string, asJSON bool) ([]byte, *app
 	return out.Bytes(), a, err
 }
 
-// excerpt indents output and cuts it to size.
-func (d *demo) excerpt(output string, head, tail int) string {
-	lines := strings.Split(strings.TrimSuffix(output, "\n"), "\n")
-	if left := len(lines) - head - tail; head > 0 && left > 1 {
-		lines = append(append(lines[:head:head], fmt.Sprintf("… %d more lines …", left)), lines[len(lines)-tail:]...)
-	}
-	var shown []string
-	for _, l := range lines {
-		shown = append(shown, fit("  "+l, d.width, "    ")...)
-	}
-	return strings.Join(shown, "\n")
-}
-
-// fit makes lines of a line that are no wider than width; those after the first
-// are indented by so much more.
-func fit(line string, width int, more string) (list []string) {
-	rest := strings.TrimLeft(line, " ")
-	lead := line[:len(line)-len(rest)]
-	for {
-		end, space, column := within(rest, width-len(lead))
-		if column > 0 {
-			space = column
-		}
-		if end == len(rest) {
-			return append(list, strings.TrimRight(lead+rest, " "))
-		}
-		if space == 0 {
-			_, last := utf8.DecodeLastRuneInString(rest[:end])
-			return append(list, lead+rest[:end-last]+"…")
-		}
-		list = append(list, strings.TrimRight(lead+rest[:space], " "))
-		rest = strings.TrimLeft(rest[space:], " ")
-		if len(list) == 1 {
-			lead += more
-		}
-	}
-}
-
-// within says how many octets of text so many columns have room for, and where
-// among them the last space is, and the last two spaces.
-func within(text string, columns int) (end, space, column int) {
-	for end < len(text) {
-		r, size := utf8.DecodeRuneInString(text[end:])
-		if columns--; r >= 0x2e80 && r != utf8.RuneError {
-			columns-- // what is written there is as wide as two
-		}
-		if columns < 0 {
-			break
-		}
-		if r == ' ' {
-			if end > 0 && text[end-1] == ' ' {
-				column = end
-			}
-			space = end
-		}
-		end += size
-	}
-	return end, space, column
-}
-
 func (d *demo) path(name string) string { return filepath.Join(d.dir, name) }
 
 // write writes one of the demonstration's files.
@@ -334,6 +245,6 @@ func (d *demo) prove(claim, account string, before demoWitness) error {
 	}
 	line := fmt.Sprintf("  proved: %s: %s in %s, %s octets, all flags, keywords, internal dates, special uses and subscriptions",
 		claim, messages(sum), number(int64(len(before)), "folder"), count(octets))
-	d.say("%s", strings.Replace(strings.Join(fit(line, proseWidth, "    "), "\n"), "proved", d.strong("proved"), 1))
+	d.say("%s", strings.Replace(strings.Join(fitLine(line, proseWidth, "    "), "\n"), "proved", d.strong("proved"), 1))
 	return nil
 }

@@ -79,7 +79,6 @@ func TestDemoTellsProgramsTheSame(t *testing.T) {
 }
 
 func TestDemoKeepsARepositoryThatCanBeLookedAt(t *testing.T) {
-	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "kept")
 	exec := func(want int, args ...string) string {
 		var out, errOut bytes.Buffer
@@ -88,7 +87,9 @@ func TestDemoKeepsARepositoryThatCanBeLookedAt(t *testing.T) {
 		}
 		return out.String() + errOut.String()
 	}
+	t.Setenv("RESTANTE_PASSPHRASE", "of another repository")
 	exec(exitDone, "demo", "--keep", dir)
+	t.Setenv("RESTANTE_PASSPHRASE", "")
 	look := []string{"--config", filepath.Join(dir, "restante.toml"), "--cache-dir", t.TempDir()}
 	if out := exec(exitDone, append([]string{"ls", "anna", "--json"}, look...)...); !strings.Contains(out, "Rechnungen/März") {
 		t.Errorf("%s", out)
@@ -262,7 +263,7 @@ func TestLinesAreMadeToFit(t *testing.T) {
 		{"田中田中田中", 9, []string{"田中田…"}},
 		{"a \xff\xfe b", 6, []string{"a \xff\xfe b"}},
 	} {
-		if got := fit(c.line, c.width, "    "); !slices.Equal(got, c.want) {
+		if got := fitLine(c.line, c.width, "    "); !slices.Equal(got, c.want) {
 			t.Errorf("%q in %d columns: %q, want %q", c.line, c.width, got, c.want)
 		}
 	}

@@ -27,8 +27,8 @@ type demoSession struct {
 	readOnly bool
 }
 
-// no is an answer NO.
-func no(code imap.ResponseCode, text string) error {
+// demoNo is an answer NO.
+func demoNo(code imap.ResponseCode, text string) error {
 	return &imap.Error{Type: imap.StatusResponseTypeNo, Code: code, Text: text}
 }
 
@@ -57,7 +57,7 @@ func (s *demoSession) find(name string, code imap.ResponseCode) (*demoFolder, er
 	if f := s.account.folders[name]; f != nil {
 		return f, nil
 	}
-	return nil, no(code, "there is no such folder")
+	return nil, demoNo(code, "there is no such folder")
 }
 
 func (s *demoSession) Select(name string, o *imap.SelectOptions) (*imap.SelectData, error) {
@@ -97,10 +97,10 @@ func (s *demoSession) Create(name string, o *imap.CreateOptions) error {
 	defer s.lock()()
 	name = strings.TrimSuffix(name, string(demoDelimiter))
 	if slices.Contains(strings.Split(name, string(demoDelimiter)), "") {
-		return no(imap.ResponseCodeCannot, "a folder's name has no empty levels")
+		return demoNo(imap.ResponseCodeCannot, "a folder's name has no empty levels")
 	}
 	if s.account.folders[name] != nil {
-		return no(imap.ResponseCodeAlreadyExists, "there is such a folder")
+		return demoNo(imap.ResponseCodeAlreadyExists, "there is such a folder")
 	}
 	s.server.addFolder(s.account, name, o.SpecialUse...)
 	return nil
@@ -123,9 +123,9 @@ func (s *demoSession) Delete(name string) error {
 	case err != nil:
 		return err
 	case name == "INBOX":
-		return no(imap.ResponseCodeCannot, "INBOX is there for ever")
+		return demoNo(imap.ResponseCodeCannot, "INBOX is there for ever")
 	case len(s.below(name)) > 1:
-		return no(imap.ResponseCodeHasChildren, "there are folders below it")
+		return demoNo(imap.ResponseCodeHasChildren, "there are folders below it")
 	}
 	delete(s.account.folders, name)
 	return nil
@@ -140,9 +140,9 @@ func (s *demoSession) Rename(name, to string, _ *imap.RenameOptions) error {
 	case err != nil:
 		return err
 	case name == "INBOX" || strings.HasPrefix(to, name+string(demoDelimiter)):
-		return no(imap.ResponseCodeCannot, "this folder cannot have that name")
+		return demoNo(imap.ResponseCodeCannot, "this folder cannot have that name")
 	case s.account.folders[to] != nil:
-		return no(imap.ResponseCodeAlreadyExists, "there is such a folder")
+		return demoNo(imap.ResponseCodeAlreadyExists, "there is such a folder")
 	}
 	if above := demoAbove(to); above != "" && s.account.folders[above] == nil {
 		s.server.addFolder(s.account, above)

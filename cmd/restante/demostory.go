@@ -124,8 +124,8 @@ func (d *demo) aDay(ctx context.Context, before demoWitness) (evening demoWitnes
 			return fmt.Errorf("the server says that %d messages are unread, where there should be %d", len(unread), read)
 		}
 		return errors.Join(
-			mark(c, imap.UIDSetNum(unread...), imap.FlagSeen),
-			mark(c, imap.UIDSetNum(unread[:2]...), imap.FlagFlagged, "call-back"),
+			addFlags(c, imap.UIDSetNum(unread...), imap.FlagSeen),
+			addFlags(c, imap.UIDSetNum(unread[:2]...), imap.FlagFlagged, "call-back"),
 			c.Rename("Clients/Observatory", "Archive/Observatory", nil).Wait(),
 			c.Unsubscribe("Clients/Observatory").Wait(),
 			c.Subscribe("Archive/Observatory").Wait(),
@@ -147,13 +147,13 @@ func (d *demo) aDay(ctx context.Context, before demoWitness) (evening demoWitnes
 	err = d.login(ctx, func(c *imapclient.Client) error {
 		all := imap.UIDSet{{Start: 1}}
 		return errors.Join(
-			failed(c.Select("Clients/Museum", nil).Wait()),
-			failed(c.Move(all, "Trash").Wait()),
+			errorOf(c.Select("Clients/Museum", nil).Wait()),
+			errorOf(c.Move(all, "Trash").Wait()),
 			c.Unselect().Wait(),
 			c.Delete("Clients/Museum").Wait(),
 			c.Unsubscribe("Clients/Museum").Wait(),
-			failed(c.Select("Trash", nil).Wait()),
-			mark(c, all, imap.FlagDeleted),
+			errorOf(c.Select("Trash", nil).Wait()),
+			addFlags(c, all, imap.FlagDeleted),
 			c.Expunge().Close(),
 		)
 	})
@@ -175,13 +175,13 @@ func (d *demo) login(ctx context.Context, something func(*imapclient.Client) err
 	return errors.Join(something(c), c.Logout().Wait())
 }
 
-// mark adds flags to messages.
-func mark(c *imapclient.Client, uids imap.UIDSet, flags ...imap.Flag) error {
+// addFlags adds flags to messages.
+func addFlags(c *imapclient.Client, uids imap.UIDSet, flags ...imap.Flag) error {
 	return c.Store(uids, &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: flags}, nil).Close()
 }
 
-// failed is the error of two results.
-func failed[T any](_ T, err error) error { return err }
+// errorOf is the error of two results.
+func errorOf[T any](_ T, err error) error { return err }
 
 func (d *demo) secondBackup(ctx context.Context) error {
 	d.heading("4  The next backup")

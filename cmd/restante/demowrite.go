@@ -208,7 +208,7 @@ func (w *demoWriter) table(rows int) []byte {
 	var b bytes.Buffer
 	b.WriteString("Datum;Posten;Menge;Betrag\r\n")
 	for i := range rows {
-		fmt.Fprintf(&b, "%02d.03.2026;\"%s\";%d;%s\r\n", 1+i%28, pick(&w.dice, demoItems), 1+w.dice.roll(40), money(&w.dice))
+		fmt.Fprintf(&b, "%02d.03.2026;\"%s\";%d;%s\r\n", 1+i%28, pickOne(&w.dice, demoItems), 1+w.dice.roll(40), demoMoney(&w.dice))
 	}
 	return b.Bytes()
 }
