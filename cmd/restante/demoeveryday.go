@@ -49,20 +49,32 @@ func demoMoney(d *demoDice) string {
 	return fmt.Sprintf("%d,%02d", 12+d.roll(400), 5*d.roll(20))
 }
 
-// everyday writes what comes by itself: reports, orders, invoices, letters.
+// everyday writes what comes by itself.
 func (w *demoWriter) everyday() {
-	seen := []string{`\Seen`}
+	w.herbarium()
+	w.charts()
+	w.orders()
+	w.parcels()
+	w.invoices()
+	w.newsletters()
+	w.thanks()
+	w.junkAndDrafts()
+}
+
+var demoSeen = []string{`\Seen`}
+
+func (w *demoWriter) herbarium() {
 	rules := demoFile{"Handling rules.pdf", "application/pdf", w.document("Handling rules", 7)}
-	for i := range 61 { // the volumes of the herbarium
+	for i := range 61 {
 		attach := []demoFile{rules} // as always
 		number := strconv.Itoa(i + 1)
 		switch i % 6 {
 		case 0, 3:
 			attach = append(attach, demoFile{"volume-" + number + ".png", "image/png", w.picture(150, 110)})
 		case 1:
-			attach = []demoFile{{"Protokoll Bd. " + number + " (geprüft).pdf", "application/pdf", w.document("Condition report, volume "+number, 1)}}
+			attach = append(attach, demoFile{"Protokoll Bd. " + number + " (geprüft).pdf", "application/pdf", w.document("Condition report, volume "+number, 1)})
 		}
-		flags := [][]string{seen, {`\Seen`, "$Label2"}, {`\Seen`, `\Flagged`, "spine-done"}}[w.dice.roll(3)]
+		flags := [][]string{demoSeen, {`\Seen`, "$Label2"}, {`\Seen`, `\Flagged`, "spine-done"}}[w.dice.roll(3)]
 		at := demoDay(2026, time.January, 12+i/2, 8+i%9, w.dice.roll(60))
 		w.send("Clients/Museum", "yuki", at, flags, attach, "condition",
 			"n", number, "title", demoTitles[i%len(demoTitles)], "date", at.AddDate(0, 0, -1).Format("2 January 2006"),
@@ -72,6 +84,9 @@ func (w *demoWriter) everyday() {
 			"block", pickOne(&w.dice, []string{"sound", "sound, foxed", "first gathering loose", "tide line to leaf 12"}),
 			"handling", pickOne(&w.dice, []string{"gloves", "support below 90°", "no more than two at a time", "as usual"}))
 	}
+}
+
+func (w *demoWriter) charts() {
 	for i := range 14 {
 		at := demoDay(2026, time.February, 2+i, 15, 4*i)
 		p := demoPost{from: "marit", to: []string{"anna"}, subject: fmt.Sprintf("Chart %d, detail %d", 1+i/4, 1+i%4), sent: at,
@@ -80,23 +95,33 @@ func (w *demoWriter) everyday() {
 		octets, _ := w.write(p)
 		w.put("Clients/Observatory", at.Add(3*time.Second), octets, `\Seen`)
 	}
-	for i := range 34 { // last year's and this year's orders
-		folder, at, flags := "Archive/2025", demoDay(2025, time.Month(1+i/2), 3+i%25, 7+i%12, w.dice.roll(60)), seen
+}
+
+// orders are last year's and this year's.
+func (w *demoWriter) orders() {
+	for i := range 34 {
+		folder, at, flags := "Archive/2025", demoDay(2025, time.Month(1+i/2), 3+i%25, 7+i%12, w.dice.roll(60)), demoSeen
 		if i >= 22 {
-			folder, at, flags = "INBOX", demoDay(2026, time.March, 1+2*(i-22), 9+i%8, w.dice.roll(60)), [][]string{nil, seen, {`\Seen`, "$Forwarded"}}[i%3]
+			folder, at, flags = "INBOX", demoDay(2026, time.March, 1+2*(i-22), 9+i%8, w.dice.roll(60)), [][]string{nil, demoSeen, {`\Seen`, "$Forwarded"}}[i%3]
 		}
 		w.send(folder, "shop", at, flags, nil, "order", "n", strconv.Itoa(2300+i*3), "count", strconv.Itoa(1+w.dice.roll(6)), "item", pickOne(&w.dice, demoItems),
 			"name", pickOne(&w.dice, demoNames), "cover", pickOne(&w.dice, []string{"indigo", "moss", "rust", "natural"}), "price", demoMoney(&w.dice),
 			"lettering", pickOne(&w.dice, []string{"none", "gold, initials", "blind, “Küche”", "gold, “1954–2026”"}),
 			"delivery", pickOne(&w.dice, []string{"I collect it", "by post", "by bicycle, please"}))
 	}
+}
+
+func (w *demoWriter) parcels() {
 	for i := range 20 {
 		folder := []string{"Archive/2025", "INBOX", "Trash"}[i%3]
 		at := demoDay([]int{2025, 2026, 2026}[i%3], time.Month(1+i%3), 5+i, 6, w.dice.roll(60))
-		w.send(folder, "moewe", at, seen, nil, "courier", "n", fmt.Sprintf("MW%07d", 1000000+w.dice.roll(8999999)), "name", pickOne(&w.dice, demoNames),
+		w.send(folder, "moewe", at, demoSeen, nil, "courier", "n", fmt.Sprintf("MW%07d", 1000000+w.dice.roll(8999999)), "name", pickOne(&w.dice, demoNames),
 			"state", pickOne(&w.dice, []string{"zugestellt", "unterwegs", "Empfänger nicht angetroffen", "im Zustellfahrzeug"}),
 			"count", strconv.Itoa(1+w.dice.roll(3)), "kilos", strconv.Itoa(1+w.dice.roll(12)))
 	}
+}
+
+func (w *demoWriter) invoices() {
 	for i := range 12 {
 		at := demoDay(2026, time.March, 2+2*i, 10, w.dice.roll(60))
 		number := fmt.Sprintf("2026-%04d", 310+7*i)
@@ -104,10 +129,13 @@ func (w *demoWriter) everyday() {
 		if i%3 == 0 {
 			attach = append(attach, demoFile{"Lieferschein.csv", "text/csv", w.table(12 + i)})
 		}
-		w.send("Rechnungen/März", pickOne(&w.dice, []string{"tomas", "leo", "moewe"}), at, [][]string{seen, {`\Seen`, `\Flagged`}, nil}[i%3], attach, "invoice",
+		w.send("Rechnungen/März", pickOne(&w.dice, []string{"tomas", "leo", "moewe"}), at, [][]string{demoSeen, {`\Seen`, `\Flagged`}, nil}[i%3], attach, "invoice",
 			"n", number, "date", at.AddDate(0, 0, -6).Format("02.01.2006"), "count", strconv.Itoa(1+w.dice.roll(40)), "price", demoMoney(&w.dice), "name", pickOne(&w.dice, demoNames),
 			"item", pickOne(&w.dice, []string{"Kalbleder, pflanzlich gegerbt", "Büttenpapier 90 g", "Graupappe 2 mm", "Heftgaze", "Weizenstärke 5 kg"}))
 	}
+}
+
+func (w *demoWriter) newsletters() {
 	logo := []demoFile{{"mill.png", "image/png", w.picture(120, 80)}} // the same in every letter
 	for i := range 17 {
 		folder := "Lists/Paper & Thread"
@@ -115,17 +143,23 @@ func (w *demoWriter) everyday() {
 			folder = "Trash"
 		}
 		at := demoDay(2025, time.Month(i-1), 1, 7, 0)
-		w.send(folder, "mill", at, seen, logo, "newsletter", "n", strconv.Itoa(71+i), "title", pickOne(&w.dice, []string{"The green", "Soup", "High water", "What the wires are for", "Eleven reams"}),
+		w.send(folder, "mill", at, demoSeen, logo, "newsletter", "n", strconv.Itoa(71+i), "title", pickOne(&w.dice, []string{"The green", "Soup", "High water", "What the wires are for", "Eleven reams"}),
 			"first", demoNews[i%len(demoNews)], "second", demoNews[(i+2)%len(demoNews)], "third", demoNews[(i+3)%len(demoNews)])
 	}
+}
+
+func (w *demoWriter) thanks() {
 	for i := range 16 {
 		folder, at := "Archive/2025", demoDay(2025, time.Month(2+i%10), 2+i, 19, w.dice.roll(60))
 		if i >= 11 {
 			folder, at = "INBOX", demoDay(2026, time.March, 3*(i-9), 20, w.dice.roll(60))
 		}
-		w.send(folder, pickOne(&w.dice, []string{"ines", "bram", "priya"}), at, seen, nil, "thanks", "item", "the "+pickOne(&w.dice, demoItems),
+		w.send(folder, pickOne(&w.dice, []string{"ines", "bram", "priya"}), at, demoSeen, nil, "thanks", "item", "the "+pickOne(&w.dice, demoItems),
 			"praise", pickOne(&w.dice, []string{"exactly right", "too beautiful to use", "a little smaller than I thought, and perfect"}), "story", pickOne(&w.dice, demoStory), "name", pickOne(&w.dice, demoNames))
 	}
+}
+
+func (w *demoWriter) junkAndDrafts() {
 	for i := range 6 {
 		at := demoDay(2026, time.March, 3+4*i, 3, 33+i)
 		w.send("Junk", "prize", at, []string{"$Junk"}, nil, "junk", "title", pickOne(&w.dice, []string{"YOU HAVE WON", "Re: your parcel (!)", "last   chance"}), "item", pickOne(&w.dice, []string{"a yacht, small", "all the gold", "one (1) inheritance"}))

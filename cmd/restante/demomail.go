@@ -2,7 +2,9 @@ package main
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -110,79 +112,97 @@ func (w *demoWriter) put(folder string, received time.Time, octets []byte, flags
 	w.mail = append(w.mail, demoMail{folder, received, flags, octets})
 }
 
+// A demoTurn is what one person writes in a conversation.
+type demoTurn struct{ who, text, file string }
+
 // conversation writes the messages of a conversation, each quoting the one
 // before. What Anna writes is in Sent.
 func (w *demoWriter) conversation(text string) error {
 	head, text, _ := strings.Cut(text, "\n")
 	field := strings.Split(head, "|")
-	for i := range field {
-		field[i] = strings.TrimSpace(field[i])
-	}
 	if len(field) != 4 {
 		return fmt.Errorf("%q does not say folder, date, flags and subject", head)
+	}
+	for i := range field {
+		field[i] = strings.TrimSpace(field[i])
 	}
 	at, err := time.ParseInLocation("2006-01-02 15:04", field[1], time.FixedZone("", 3600))
 	if err != nil {
 		return err
 	}
-	var who, said []string
-	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
-		if name, ok := strings.CutSuffix(line, ":"); ok && demoPeople[name].name != "" {
-			who, said = append(who, name), append(said, "")
-		} else if len(said) == 0 {
-			return fmt.Errorf("%q: nobody says %q", field[3], line)
-		} else {
-			said[len(said)-1] += line + "\n"
-		}
+	turns, err := demoTurns(text)
+	if err != nil {
+		return fmt.Errorf("%q: %w", field[3], err)
 	}
-	subject := field[3]
-	var ids []string
-	for i := range who {
-		p := demoPost{from: who[i], to: []string{"anna"}, subject: subject, sent: at, text: said[i], references: slices.Clone(ids)}
+	var before time.Time // when the turn before was written
+	p := demoPost{subject: field[3], list: strings.HasPrefix(field[0], "Lists/")}
+	for i, turn := range turns {
+		p.from, p.to, p.sent, p.attach = turn.who, []string{"anna"}, at, nil
 		flags, folder := append(strings.Fields(field[2]), `\Seen`), field[0]
+		last := i+1 == len(turns)
 		switch {
-		case strings.HasPrefix(folder, "Lists/"):
-			p.to, p.list = []string{"lists"}, true
-		case who[i] == "anna":
-			p.to = []string{who[max(0, i-1)]}
-			if i == 0 {
-				p.to = []string{who[1]}
-			}
-			flags, folder = []string{`\Seen`}, "Sent"
-		case i+1 < len(who) && who[i+1] == "anna":
+		case p.list:
+			p.to = []string{"lists"}
+		case turn.who == "anna" && i == 0:
+			p.to, flags, folder = []string{turns[1].who}, demoSeen, "Sent"
+		case turn.who == "anna":
+			p.to, flags, folder = []string{turns[i-1].who}, demoSeen, "Sent"
+		case !last:
 			flags = append(flags, `\Answered`)
-		case i+1 == len(who) && folder == "INBOX" && i%2 == 0:
+		case folder == "INBOX" && i%2 == 0:
 			flags = nil // not read yet
 		}
-		if sign := demoPeople[who[i]].sign; i == 0 || len(said[i]) > 200 {
-			p.text += "\n-- \n" + sign + "\n"
+		if i == 0 {
+			p.text = turn.text + "\n-- \n" + demoPeople[turn.who].sign + "\n"
+		} else {
+			p.text = turn.text + "\n" + quoteMail(turns[i-1], before)
 		}
-		if i > 0 {
-			p.text = said[i] + "\n" + quoteMail(demoPeople[who[i-1]].name, at, said[i-1])
-			if i == 1 {
-				subject = "Re: " + subject
-				p.subject = subject
-			}
-		}
-		switch {
-		case strings.Contains(said[i], "Picture attached"):
-			p.attach = []demoFile{{"winter-sky.png", "image/png", w.picture(320, 220)}}
-		case strings.Contains(said[i], "The table\nis attached"):
-			p.attach = []demoFile{{"q1-2026.csv", "text/csv", w.table(40)}}
+		switch path.Ext(turn.file) {
+		case ".png":
+			p.attach = []demoFile{{turn.file, "image/png", w.picture(320, 220)}}
+		case ".csv":
+			p.attach = []demoFile{{turn.file, "text/csv", w.table(40)}}
 		}
 		octets, id := w.write(p)
-		ids = append(ids, id)
 		w.put(folder, at.Add(time.Duration(1+w.dice.roll(9))*time.Second), octets, flags...)
+		if i == 0 {
+			p.subject = "Re: " + p.subject
+		}
+		p.references = append(p.references, id)
+		before = at
 		at = at.Add(time.Duration(40+w.dice.roll(900))*time.Minute + time.Duration(w.dice.roll(60))*time.Second)
 	}
 	return nil
 }
 
-// quoteMail is what one answers to.
-func quoteMail(name string, at time.Time, text string) string {
+// demoTurns reads who says what.
+func demoTurns(text string) (turns []demoTurn, err error) {
+	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
+		if name, ok := strings.CutSuffix(line, ":"); ok && demoPeople[name].name != "" {
+			turns = append(turns, demoTurn{who: name})
+			continue
+		}
+		if len(turns) == 0 {
+			return nil, fmt.Errorf("nobody says %q", line)
+		}
+		turn := &turns[len(turns)-1]
+		if file, ok := strings.CutPrefix(line, "+ "); ok {
+			turn.file = file
+		} else {
+			turn.text += line + "\n"
+		}
+	}
+	if len(turns) < 2 {
+		return nil, errors.New("it takes two")
+	}
+	return turns, nil
+}
+
+// quoteMail quotes what is answered to.
+func quoteMail(turn demoTurn, at time.Time) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s wrote on %s:\n", name, at.Format("2 January 2006"))
-	for line := range strings.Lines(strings.TrimSpace(text) + "\n") {
+	fmt.Fprintf(&b, "On %s, %s wrote:\n", at.Format("2 January 2006"), demoPeople[turn.who].name)
+	for line := range strings.Lines(strings.TrimSpace(turn.text) + "\n") {
 		if line == "\n" {
 			b.WriteString(">\n")
 		} else {
