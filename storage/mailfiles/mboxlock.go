@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strconv"
@@ -80,12 +81,10 @@ func isStillThere(root *os.Root, name string, file *os.File) bool {
 func createDotlock(ctx context.Context, root *os.Root, lock string, deadline time.Time) (string, error) {
 	host, _ := os.Hostname() // without a name, no lock is known to be of this host
 	for {
-		file, err := root.OpenFile(lock, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err == nil {
-			_, err = fmt.Fprintf(file, "%d:%s", os.Getpid(), host)
-			return lock, errors.Join(err, file.Close())
-		}
+		err := writeDotlock(root, lock, fmt.Sprintf("%d:%s", os.Getpid(), host))
 		switch {
+		case err == nil:
+			return lock, nil
 		case errors.Is(err, fs.ErrPermission):
 			return "", nil
 		case !errors.Is(err, fs.ErrExist):
@@ -107,4 +106,32 @@ func createDotlock(ctx context.Context, root *os.Root, lock string, deadline tim
 			return "", err
 		}
 	}
+}
+
+// writeDotlock creates the lock file, with its text in it from the first
+// moment on: a process that dies in between must not leave a lock that nobody
+// knows the owner of, as some mail programs' are. It returns fs.ErrExist if
+// there is one.
+func writeDotlock(root *os.Root, lock, text string) error {
+	host, _ := os.Hostname()
+	whole := fmt.Sprintf(".restante-lock-%s-%d-%d", hostPart(host), os.Getpid(), deliveries.Add(1))
+	root.Remove(whole) // of a process that had our number and died
+	defer root.Remove(whole)
+	if err := writeExclusive(root, whole, text); err != nil {
+		return err
+	}
+	err := root.Link(whole, lock)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		err = writeExclusive(root, lock, text) // the file system has no links
+	}
+	return err
+}
+
+func writeExclusive(root *os.Root, name, text string) error {
+	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(file, text)
+	return errors.Join(err, file.Close())
 }
