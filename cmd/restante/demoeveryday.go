@@ -154,8 +154,9 @@ func (w *demoWriter) thanks() {
 		if i >= 11 {
 			folder, at = "INBOX", demoDay(2026, time.March, 3*(i-9), 20, w.dice.roll(60))
 		}
-		w.send(folder, pickOne(&w.dice, []string{"ines", "bram", "priya"}), at, demoSeen, nil, "thanks", "item", "the "+pickOne(&w.dice, demoItems),
-			"praise", pickOne(&w.dice, []string{"exactly right", "too beautiful to use", "a little smaller than I thought, and perfect"}), "story", pickOne(&w.dice, demoStory), "name", pickOne(&w.dice, demoNames))
+		who := pickOne(&w.dice, []string{"ines", "bram", "priya"})
+		w.send(folder, who, at, demoSeen, nil, "thanks", "item", "the "+pickOne(&w.dice, demoItems),
+			"praise", pickOne(&w.dice, []string{"exactly right", "too beautiful to use", "a little smaller than I thought, and perfect"}), "story", pickOne(&w.dice, demoStory), "name", demoPeople[who].name)
 	}
 }
 

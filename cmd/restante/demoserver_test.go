@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emersion/go-imap/v2"
+
 	"restante/cmd/testbed/rawimap"
 )
 
@@ -266,4 +268,23 @@ func TestDemoServerKeepsFolders(t *testing.T) {
 	if err := wrong.Login("ann", "wrong"); err == nil {
 		t.Error("a wrong password was taken")
 	}
+}
+
+// Whatever a message is, its header and its text are all of it, and fields are
+// in the header.
+func FuzzDemoSection(f *testing.F) {
+	for _, seed := range []string{"", "\n", "a", "a: b\r\n\r\nc", "a: b\n c\n\nd\r\n\r\n", "\r\n\r\n", "x\r\n \r\ny\r\n", ":\n\t\n\n"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, octets []byte) {
+		header := demoSection(octets, &imap.FetchItemBodySection{Specifier: imap.PartSpecifierHeader})
+		text := demoSection(octets, &imap.FetchItemBodySection{Specifier: imap.PartSpecifierText})
+		if !bytes.Equal(append(bytes.Clone(header), text...), octets) {
+			t.Errorf("%q is cut into %q and %q", octets, header, text)
+		}
+		all := demoSection(octets, &imap.FetchItemBodySection{Specifier: imap.PartSpecifierHeader, HeaderFieldsNot: []string{"\x00"}})
+		if len(all) > len(header) {
+			t.Errorf("the fields %q are more than the header %q", all, header)
+		}
+	})
 }
