@@ -18,6 +18,8 @@ type job struct {
 	parent *storage.Folder // as the last snapshot has it, or nil
 
 	tries int // of surveying; only its surveyor changes it
+	// estimate is how many messages count as to be read in the Progress.
+	estimate int64
 
 	// Guarded by run.mu:
 	chunks  [][]uint32 // to be read
@@ -61,6 +63,20 @@ func (j *job) unchanged() bool {
 	p, s := j.parent, j.listed.Status
 	return s != nil && p.HighestModSeq != 0 && p.HighestModSeq == s.HighestModSeq &&
 		p.UIDValidity == s.UIDValidity && p.UIDNext == s.UIDNext && p.Counted == int64(s.Messages)
+}
+
+// guess says how many messages there will be to read, as far as the listing
+// tells.
+func (j *job) guess() int64 {
+	s, p := j.listed.Status, j.parent
+	if s == nil {
+		return 0
+	}
+	n := int64(s.Messages)
+	if p != nil && p.UIDValidity == s.UIDValidity && !j.run.o.Full {
+		n -= p.Messages
+	}
+	return max(0, n)
 }
 
 // keep takes the folder over from the parent, as far as its messages go.
@@ -143,7 +159,8 @@ func (j *job) survey(ctx context.Context, m Mailbox) error {
 	for chunk := range slices.Chunk(fresh, chunkSize) {
 		j.chunks = append(j.chunks, chunk)
 	}
-	r.o.Progress.Messages.Add(int64(len(fresh)))
+	r.o.Progress.Messages.Add(int64(len(fresh)) - j.estimate)
+	j.estimate = int64(len(fresh))
 	j.mu.Lock()
 	j.draft, j.status, j.doubt = d, status, doubt
 	j.mu.Unlock()

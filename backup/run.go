@@ -267,6 +267,8 @@ func (r *run) list(ctx context.Context) error {
 			err = j.saveEmpty(ctx)
 		default:
 			r.waiting = append(r.waiting, j)
+			j.estimate = j.guess()
+			r.o.Progress.Messages.Add(j.estimate)
 		}
 		if err != nil {
 			return err
