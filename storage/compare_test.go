@@ -183,6 +183,9 @@ func TestPointsInTime(t *testing.T) {
 			t.Errorf("%q was read as %+v", text, p)
 		}
 	}
+	if p, err := ParsePoint("1234567d", now); err != nil || p.id != "1234567d" {
+		t.Errorf("the beginning of an id was read as %+v, %v", p, err)
+	}
 	if p, _ := ParsePoint("latest", now); true {
 		if _, err := r.At("bob", p); err == nil {
 			t.Error("an account without snapshots has one")

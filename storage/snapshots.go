@@ -100,7 +100,7 @@ func ParseTime(text string, now time.Time) (time.Time, error) {
 func parseAge(text string, now time.Time) (time.Time, bool) {
 	digits := strings.TrimRight(text, "abcdefghijklmnopqrstuvwxyz")
 	n, err := strconv.Atoi(digits)
-	if err != nil || n < 0 || n > 100_000_000 {
+	if err != nil || n < 0 || len(digits) > 5 { // more digits, and a "d", are a snapshot's id
 		return now, false
 	}
 	switch text[len(digits):] {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"restante/restore"
 	"restante/storage"
@@ -152,13 +153,20 @@ func (c *lsCmd) messages(ctx context.Context, a *app, groups []restore.Group) er
 	return nil
 }
 
-// printMessage prints one line of a list of messages.
+// printMessage prints one line of a list of messages, which a terminal is not
+// made to break.
 func (a *app) printMessage(folder string, m *storage.Message, note string) {
 	when := m.Date
 	if when.IsZero() {
 		when = m.InternalDate
 	}
-	fmt.Fprintf(a.out, "%-20s  %-16s  %-28s  %9s  %s%s\n", oneLine(restore.Reference(folder, m.UID)), at(when), cut(oneLine(m.From), 28), octets(m.Size), cut(oneLine(m.Subject), 70), note)
+	line := fmt.Sprintf("%-16s  %s  %-24s  %8s  %s", oneLine(restore.Reference(folder, m.UID)), at(when), cut(oneLine(m.From), 24), octets(m.Size), oneLine(m.Subject))
+	if width := width(a.out); width > 0 {
+		line = cut(line, max(40, width-utf8.RuneCountInString(note)-3)) // 3: what a line may begin with
+	} else {
+		line = cut(line, 160)
+	}
+	fmt.Fprintln(a.out, line+note)
 }
 
 // jsonArray prints an array element by element: there may be a million.

@@ -68,7 +68,7 @@ func (a *app) where() (string, error) {
 func (a *app) storageOptions() storage.Options {
 	dir := a.CacheDir
 	if c, err := a.configuration(); err == nil && dir == "" {
-		dir = c.CacheDir
+		dir = beside(c.path, c.CacheDir)
 	}
 	if dir == "" {
 		if user, err := os.UserCacheDir(); err == nil {
