@@ -28,6 +28,7 @@ type fakeServer struct {
 	leaveOut func(folder string, uid uint32) bool // of a FETCH
 	onFetch  func(folder string, uid uint32)
 	uidsErr  error
+	surveyed func(folder string) error // before UIDs
 	listErr  error // with the list
 
 	fetched, headers, opened int
@@ -149,6 +150,11 @@ func (m *fakeMailbox) Close() error   { return nil }
 func (m *fakeMailbox) UIDs(context.Context) ([]uint32, error) {
 	m.s.mu.Lock()
 	defer m.s.mu.Unlock()
+	if m.s.surveyed != nil {
+		if err := m.s.surveyed(m.name); err != nil {
+			return nil, err
+		}
+	}
 	return slices.Sorted(maps.Keys(m.f.messages)), m.s.uidsErr
 }
 

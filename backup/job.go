@@ -30,6 +30,7 @@ type job struct {
 	status  Status
 	doubt   bool // something was left out: the next run must look again
 	missing []storage.Missing
+	failed  map[uint32]int      // how often messages failed alone
 	saved   storage.SavedFolder // when done
 }
 
@@ -171,8 +172,8 @@ func (j *job) survey(ctx context.Context, m Mailbox) error {
 // the new UIDs.
 func (j *job) compare(ctx context.Context, m Mailbox, d *storage.Draft, parent *storage.Folder, exists []uint32, doubt bool) (fresh []uint32, err error) {
 	since := parent.HighestModSeq
-	if m.Status().HighestModSeq == 0 {
-		since = 0
+	if m.Status().HighestModSeq < since {
+		since = 0 // there is none, or the server was put back to an earlier state
 	}
 	changed := map[uint32][]string{}
 	flagsChanged := since == 0 || m.Status().HighestModSeq != since
@@ -286,6 +287,13 @@ func (j *job) soFar(ctx context.Context) (f storage.SavedFolder, ok bool, err er
 		return j.parent.Keep(), true, nil
 	}
 	return f, false, nil
+}
+
+// epoch is the UIDVALIDITY that the survey saw.
+func (j *job) epoch() uint32 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.status.UIDValidity
 }
 
 // setAside notes a message that cannot be had.

@@ -15,9 +15,14 @@ import (
 const (
 	// messageTries is how often a message is asked for that does not come.
 	messageTries = 3
-	// mostFailures is how many failures in a row end a run: about a minute of
-	// trying.
-	mostFailures = 6
+	// busyTries is how often a folder is tried that the server is too busy for:
+	// about two minutes of trying.
+	busyTries = 8
+	// mostFailures in a row end a run: a server that is not there counts
+	// unreached-fold, which makes about a minute of trying; one that is busy a
+	// quarter of an hour.
+	mostFailures = 30
+	unreached    = 5
 	// headerLimit is how much of a header is looked at for what a list shows.
 	headerLimit = 64 << 10
 )
@@ -62,17 +67,20 @@ func (r *run) worker(ctx context.Context) error {
 			m, err = r.open(ctx, j)
 			at = j
 		}
-		if err == nil {
-			if chunk == nil {
-				err = j.survey(ctx, m)
-			} else {
-				err = j.read(ctx, m, chunk)
-			}
+		rest, reached := chunk, err == nil
+		switch {
+		case err != nil:
+		case chunk == nil:
+			err = j.survey(ctx, m)
+		case m.Status().UIDValidity != j.epoch():
+			err = errEpoch
+		default:
+			rest, err = j.read(ctx, m, chunk)
 		}
 		if err != nil {
 			shut()
 		}
-		quit, err := r.done(ctx, j, chunk, err)
+		quit, err := r.done(ctx, j, outcome{survey: chunk == nil, rest: rest, reached: reached, err: err})
 		if err != nil || quit {
 			return err
 		}
@@ -145,13 +153,27 @@ func (r *run) next(ctx context.Context, at *job) (*job, []uint32, error) {
 	}
 }
 
-// done takes note of how a survey (chunk is nil) or a chunk went, and puts
-// what failed back to be tried again. It tells the worker to quit where the
-// server wants fewer connections; an error ends the run.
-func (r *run) done(ctx context.Context, j *job, chunk []uint32, err error) (quit bool, _ error) {
+// An outcome is how a survey or a chunk went.
+type outcome struct {
+	survey  bool
+	rest    []uint32 // of the chunk, to be tried again
+	reached bool     // the folder was open when it failed
+	err     error
+}
+
+// done takes note of how a survey or a chunk went, and puts what failed back to
+// be tried again. It tells the worker to quit where the server wants fewer
+// connections; an error ends the run.
+func (r *run) done(ctx context.Context, j *job, o outcome) (quit bool, _ error) {
+	err := o.err
+	if ctx.Err() == nil && o.hopeless(j) {
+		j.setAside(o.rest[0], err.Error())
+		r.o.Progress.MessagesDone.Add(1)
+		err = nil
+	}
 	if err == nil {
 		r.mu.Lock()
-		r.failures = 0
+		r.failures, j.tries = 0, 0
 		j.reading--
 		whole := j.reading == 0 && len(j.chunks) == 0
 		r.mu.Unlock()
@@ -178,25 +200,29 @@ func (r *run) done(ctx context.Context, j *job, chunk []uint32, err error) (quit
 		return false, err
 	case errors.Is(err, ErrGone):
 		r.note("folder %q: it vanished while it was being read", j.name)
-		return false, r.leaveAsItWas(ctx, j, chunk)
-	case errors.Is(err, ErrAccess), errors.Is(err, ErrRefused) && j.tries >= messageTries:
+		return false, r.leaveAsItWas(ctx, j)
+	case errors.Is(err, ErrAccess), errors.Is(err, errEpoch), r.enough(j, o):
 		r.note("folder %q: %v", j.name, err)
 		r.setIncomplete()
-		return false, r.leaveAsItWas(ctx, j, chunk)
+		return false, r.leaveAsItWas(ctx, j)
 	}
 	r.mu.Lock()
-	j.tries++
-	if chunk == nil {
+	switch n := len(o.rest); {
+	case o.survey:
 		r.waiting = append(r.waiting, j)
-	} else {
-		j.chunks = append(j.chunks, chunk)
+	case o.reached && n > 1 && !errors.Is(err, ErrBusy):
+		// It may be one message that makes the server hang up, always.
+		j.chunks = append(j.chunks, o.rest[:n/2], o.rest[n/2:])
+	default:
+		j.chunks = append(j.chunks, o.rest)
 	}
-	r.failures++
-	failures, fewer := r.failures, errors.Is(err, ErrBusy) && r.workers > 1
+	fewer := errors.Is(err, ErrBusy) && r.workers > 1
 	if fewer {
 		r.workers--
-		r.failures--
+	} else {
+		r.failures += o.weight()
 	}
+	failures := r.failures
 	r.mu.Unlock()
 	r.o.Log.Info("trying again", "account", r.o.Account, "folder", j.name, "error", err)
 	if fewer {
@@ -205,8 +231,55 @@ func (r *run) done(ctx context.Context, j *job, chunk []uint32, err error) (quit
 	if failures >= mostFailures {
 		return false, err
 	}
-	return false, r.o.Pause(ctx, failures-1)
+	return false, r.o.Pause(ctx, (failures-1)/o.weight())
 }
+
+// weight is how much a failure counts: a server that is there and fails may
+// fail in one folder only, or ask for patience.
+func (o *outcome) weight() int {
+	if o.reached || errors.Is(o.err, ErrBusy) {
+		return 1
+	}
+	return unreached
+}
+
+// hopeless says whether it is one message that cannot be read, however often
+// it is tried.
+func (o *outcome) hopeless(j *job) bool {
+	if o.err == nil || !o.reached || len(o.rest) != 1 || local(o.err) {
+		return false
+	}
+	for _, other := range []error{ErrGone, ErrAccess, ErrBusy, errEpoch} {
+		if errors.Is(o.err, other) {
+			return false
+		}
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.failed == nil {
+		j.failed = map[uint32]int{}
+	}
+	j.failed[o.rest[0]]++
+	return j.failed[o.rest[0]] == messageTries
+}
+
+// enough says whether a folder that failed is not to be tried again in this
+// run.
+func (r *run) enough(j *job, o outcome) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	j.tries++
+	switch {
+	case errors.Is(o.err, ErrBusy):
+		return j.tries >= busyTries
+	case errors.Is(o.err, ErrRefused), o.reached && o.survey:
+		return j.tries >= messageTries
+	}
+	return false
+}
+
+// errEpoch says that another one has taken the place of the folder.
+var errEpoch = errors.New("its UIDVALIDITY changed while it was being read")
 
 // local says that an error is not the source's: there is no use in asking the
 // source again.
@@ -217,7 +290,7 @@ func local(err error) bool {
 
 // leaveAsItWas gives a folder up for this run: the snapshot has it as the
 // parent had it, with what was read of it.
-func (r *run) leaveAsItWas(ctx context.Context, j *job, chunk []uint32) error {
+func (r *run) leaveAsItWas(ctx context.Context, j *job) error {
 	r.mu.Lock()
 	j.chunks = nil
 	alone := j.reading == 1
@@ -244,14 +317,15 @@ func (r *run) leaveAsItWas(ctx context.Context, j *job, chunk []uint32) error {
 	return nil
 }
 
-// read reads a chunk of a folder's messages into the draft.
-func (j *job) read(ctx context.Context, m Mailbox, uids []uint32) error {
+// read reads a chunk of a folder's messages into the draft. With an error it
+// returns the messages that are still to be read.
+func (j *job) read(ctx context.Context, m Mailbox, uids []uint32) (rest []uint32, err error) {
 	got, err := j.fetch(ctx, m, uids)
 	if errors.Is(err, ErrRefused) && len(uids) > 1 {
 		// One of them is the trouble. Halves find it.
 		half := len(uids) / 2
-		if err := j.read(ctx, m, uids[:half]); err != nil {
-			return err
+		if rest, err := j.read(ctx, m, uids[:half]); err != nil {
+			return slices.Concat(rest, uids[half:]), err
 		}
 		return j.read(ctx, m, uids[half:])
 	}
@@ -261,7 +335,7 @@ func (j *job) read(ctx context.Context, m Mailbox, uids []uint32) error {
 	case errors.Is(err, ErrRefused):
 		left, reason = uids, err
 	case err != nil:
-		return err
+		return uids, err
 	default:
 		left = without(uids, got)
 		reason = errors.New("the server left it out of its answer")
@@ -271,24 +345,26 @@ func (j *job) read(ctx context.Context, m Mailbox, uids []uint32) error {
 			break
 		}
 		if left, reason, err = j.again(ctx, m, left, reason); err != nil {
-			return err
+			j.run.o.Progress.MessagesDone.Add(int64(len(uids) - len(left)))
+			return left, err
 		}
 	}
 	for _, uid := range left {
 		j.setAside(uid, reason.Error())
 	}
 	j.run.o.Progress.MessagesDone.Add(int64(len(uids)))
-	return nil
+	return nil, nil
 }
 
 // again asks one by one for messages that did not come, unless they are gone
-// by now, and returns those that still do not come.
-func (j *job) again(ctx context.Context, m Mailbox, uids []uint32, reason error) (left []uint32, _ error, _ error) {
+// by now, and returns those that still do not come and why; with an error,
+// those that are still to be read.
+func (j *job) again(ctx context.Context, m Mailbox, uids []uint32, reason error) (left []uint32, why error, _ error) {
 	exists, err := m.UIDs(ctx)
 	if err != nil && !errors.Is(err, ErrEnumeration) {
-		return nil, nil, err
+		return uids, nil, err
 	}
-	for _, uid := range uids {
+	for i, uid := range uids {
 		if _, there := slices.BinarySearch(exists, uid); !there && err == nil {
 			continue // expunged meanwhile
 		}
@@ -297,7 +373,7 @@ func (j *job) again(ctx context.Context, m Mailbox, uids []uint32, reason error)
 		case errors.Is(fetchErr, ErrRefused):
 			left, reason = append(left, uid), fetchErr
 		case fetchErr != nil:
-			return nil, nil, fetchErr
+			return append(left, uids[i:]...), nil, fetchErr
 		case len(got) == 0:
 			left = append(left, uid)
 		}
