@@ -29,7 +29,7 @@ type fakeServer struct {
 	onFetch  func(folder string, uid uint32)
 	uidsErr  error
 	surveyed func(folder string) error // before UIDs
-	listErr  error // with the list
+	listErr  error                     // with the list
 
 	fetched, headers, opened int
 	known                    Known // of the folder opened last

@@ -1,11 +1,12 @@
 package imapsource
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -15,214 +16,217 @@ import (
 )
 
 // List lists all folders, with their states in the same round trip where the
-// server can (RFC 5258, RFC 5819, RFC 6154).
+// server can (RFC 5258, RFC 5819, RFC 6154). It begins a run.
 func (s *Source) List(ctx context.Context) ([]backup.Listed, error) {
+	// A connection that has a folder open from an earlier run may know the state
+	// it had then.
+	s.hangUp()
 	c, err := s.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer s.release(c)
 	defer c.Bind(ctx)()
-	personal, err := namespace(c)
+	spaces, err := c.Namespaces()
 	if err != nil {
+		return nil, classify(err)
+	}
+	l := &listing{source: s, c: c, spaces: spaces}
+	if err := l.ask(); err != nil {
 		return nil, err
 	}
-	options := new(imap.ListOptions)
-	caps := c.Caps()
-	if caps.Has(imap.CapListExtended) {
-		options.ReturnSubscribed = true
-		options.ReturnSpecialUse = caps.Has(imap.CapSpecialUse)
-		if caps.Has(imap.CapListStatus) && caps.Has(imap.CapCondStore) {
-			options.ReturnStatus = statusItems(caps)
-		}
+	list, names := l.folders()
+	if err := l.statuses(list, names); err != nil {
+		return nil, err
 	}
-	data, err := c.List("", "*", options).Collect()
-	if err != nil {
-		return nil, c.explain("LIST", err)
-	}
-	subscribed := map[string]bool{}
-	if !options.ReturnSubscribed {
-		_ = subscribed
-	}
-
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	clear(s.names)
-	s.mu.Unlock()
-	var list []backup.Listed
-	for _, d := range data {
-		l := describe(d, personal)
-		l.Subscribed = l.Subscribed || subscribed[d.Mailbox]
-		s.mu.Lock()
-		// Names that only their octets tell apart, or an INBOX inside INBOX.
-		for base, n := l.Levels[len(l.Levels)-1], 2; s.names[storage.FolderName(l.Levels)] != ""; n++ {
-			l.Levels[len(l.Levels)-1] = fmt.Sprintf("%s (%d)", base, n)
-			l.Raw = wireName(d.Mailbox)
-		}
-		s.names[storage.FolderName(l.Levels)] = d.Mailbox
-		s.mu.Unlock()
-		list = append(list, l)
+	for i := range list {
+		s.names[storage.FolderName(list[i].Levels)] = names[i]
 	}
-	if options.ReturnStatus == nil && caps.Has(imap.CapCondStore) {
-		if err := s.statuses(c, list); err != nil {
-			return nil, err
-		}
+	clear(s.noFlag)
+	s.notes = l.notes
+	if l.uncertain != nil {
+		return list, l.uncertain
 	}
 	return list, nil
 }
 
-// A prefix is what the names of an account's own folders begin with.
-type prefix struct {
-	text      string
-	delimiter rune
+// A listing is one List.
+type listing struct {
+	source     *Source
+	c          *connection
+	spaces     imapconn.Namespaces
+	data       []*imap.ListData
+	subscribed map[string]bool
+	notes      []string
+	uncertain  error // folders may be there that are not listed
 }
 
-// namespace asks for the personal namespace (RFC 2342): where it has a prefix
-// such as "INBOX.", the prefix is the server's way and no part of folders'
-// names.
-func namespace(c *connection) (prefix, error) {
-	if !c.Caps().Has(imap.CapNamespace) {
-		return prefix{}, nil
+// ask asks for the folders and the subscriptions.
+func (l *listing) ask() (err error) {
+	options := l.options()
+	if l.data, err = l.c.List("", "*", options).Collect(); l.refused(err) && options != nil {
+		// It promised more than it can do.
+		options = nil
+		l.data, err = l.c.List("", "*", nil).Collect()
 	}
-	data, err := c.Namespace().Wait()
 	if err != nil {
-		return prefix{}, c.explain("NAMESPACE", err)
+		return l.c.explain("LIST", err)
 	}
-	if len(data.Personal) == 0 {
-		return prefix{}, nil
+	if len(l.data) == 0 {
+		// There is an INBOX at least (RFC 9051 section 5.1).
+		l.uncertain = fmt.Errorf("%w: the server lists no folder at all", backup.ErrEnumeration)
 	}
-	return prefix{data.Personal[0].Prefix, data.Personal[0].Delim}, nil
+	if err := l.askOthers(options); err != nil {
+		return err
+	}
+	if options != nil {
+		return nil
+	}
+	names, err := l.c.Subscribed()
+	switch {
+	case l.refused(err):
+		l.notes = append(l.notes, fmt.Sprintf("the server does not tell which folders are subscribed to: %v", err))
+	case err != nil:
+		return l.c.explain("LSUB", err)
+	}
+	l.subscribed = map[string]bool{}
+	for _, name := range names {
+		l.subscribed[name] = true
+	}
+	return nil
 }
 
-func statusItems(caps imap.CapSet) *imap.StatusOptions {
-	return &imap.StatusOptions{NumMessages: true, UIDNext: true, UIDValidity: true, HighestModSeq: caps.Has(imap.CapCondStore)}
+// options ask for all that is wanted at once; nil where the server cannot.
+func (l *listing) options() *imap.ListOptions {
+	caps := l.c.Caps()
+	if !caps.Has(imap.CapListExtended) {
+		return nil
+	}
+	o := &imap.ListOptions{ReturnSubscribed: true, ReturnSpecialUse: caps.Has(imap.CapSpecialUse)}
+	if caps.Has(imap.CapListStatus) && caps.Has(imap.CapCondStore) {
+		o.ReturnStatus = statusItems
+	}
+	return o
+}
+
+// askOthers asks for the folders of other namespaces, which servers need not
+// list with the account's own (RFC 2342 section 5).
+func (l *listing) askOthers(options *imap.ListOptions) error {
+	for _, prefix := range l.spaces.Others {
+		under := func(d *imap.ListData) bool { return strings.HasPrefix(d.Mailbox, prefix) }
+		if slices.ContainsFunc(l.data, under) || strings.ContainsAny(prefix, "*%") || isNotMail(prefix) {
+			continue
+		}
+		more, err := l.c.List("", prefix+"*", options).Collect()
+		switch {
+		case l.refused(err):
+			// What was there before is not gone because of it.
+			l.uncertain = fmt.Errorf("%w: the folders below %q cannot be listed: %w", backup.ErrEnumeration, prefix, err)
+		case err != nil:
+			return l.c.explain("LIST", err)
+		}
+		l.data = append(l.data, more...)
+	}
+	return nil
+}
+
+// isNotMail tells of namespaces by their customary names (RFC 3501 section
+// 5.1.2) what nobody wants in a backup of mail.
+func isNotMail(prefix string) bool {
+	prefix = strings.ToLower(prefix)
+	return strings.HasPrefix(prefix, "#news") || strings.HasPrefix(prefix, "#ftp")
+}
+
+// refused says whether the server said no, for good, and the connection is
+// well.
+func (l *listing) refused(err error) bool {
+	return errors.Is(l.c.explain("", err), backup.ErrRefused)
+}
+
+// folders makes folders of what was listed, and tells what the library calls
+// each.
+func (l *listing) folders() (list []backup.Listed, names []string) {
+	taken := map[string]bool{}
+	for _, d := range once(l.data) {
+		f := l.describe(d)
+		// Names that only their octets tell apart.
+		for base, n := f.Levels[len(f.Levels)-1], 2; taken[storage.FolderName(f.Levels)]; n++ {
+			f.Levels[len(f.Levels)-1] = fmt.Sprintf("%s (%d)", base, n)
+			f.Raw = imapconn.EncodeName(d.Mailbox)
+		}
+		taken[storage.FolderName(f.Levels)] = true
+		list, names = append(list, f), append(names, d.Mailbox)
+	}
+	return list, names
+}
+
+// once sorts folders by name, so that their order means nothing, and merges
+// those that are listed several times.
+func once(data []*imap.ListData) (list []*imap.ListData) {
+	slices.SortStableFunc(data, func(a, b *imap.ListData) int { return cmp.Compare(a.Mailbox, b.Mailbox) })
+	for _, d := range data {
+		if len(list) == 0 || list[len(list)-1].Mailbox != d.Mailbox {
+			list = append(list, d)
+			continue
+		}
+		last := list[len(list)-1]
+		if noSelect(last) && !noSelect(d) {
+			list[len(list)-1], last, d = d, d, last
+		}
+		for _, a := range d.Attrs {
+			if !slices.Contains(last.Attrs, a) && !isOneOf(string(a), notSelectable...) {
+				last.Attrs = append(last.Attrs, a)
+			}
+		}
+		if last.Status == nil {
+			last.Status = d.Status
+		}
+	}
+	return list
+}
+
+func noSelect(d *imap.ListData) bool {
+	return slices.ContainsFunc(d.Attrs, func(a imap.MailboxAttr) bool { return isOneOf(string(a), notSelectable...) })
 }
 
 // describe makes a folder of what LIST says.
-func describe(d *imap.ListData, personal prefix) backup.Listed {
-	l := backup.Listed{}
+func (l *listing) describe(d *imap.ListData) backup.Listed {
+	f := backup.Listed{Subscribed: l.subscribed[d.Mailbox], NoSelect: noSelect(d)}
 	if d.Delim != 0 {
-		l.Delimiter = string(d.Delim)
+		f.Delimiter = string(d.Delim)
 	}
-	l.Levels, l.Raw = levels(d.Mailbox, d.Delim, personal)
+	f.Levels, f.Raw = l.spaces.Levels(d.Mailbox, d.Delim)
 	for _, a := range d.Attrs {
 		switch attr := string(a); {
-		case strings.EqualFold(attr, `\Subscribed`):
-			l.Subscribed = true
-		case isOneOf(attr, `\Noselect`, `\NonExistent`):
-			l.NoSelect = true
-			l.Attributes = append(l.Attributes, attr)
+		case isOneOf(attr, `\Subscribed`):
+			f.Subscribed = true
 		case isOneOf(attr, specialUses...):
-			l.SpecialUse = append(l.SpecialUse, attr)
+			f.SpecialUse = append(f.SpecialUse, attr)
 		case isOneOf(attr, `\HasChildren`, `\HasNoChildren`, `\Marked`, `\Unmarked`):
 			// They follow from other folders, or change by the hour.
 		default:
-			l.Attributes = append(l.Attributes, attr)
+			f.Attributes = append(f.Attributes, attr)
 		}
 	}
-	slices.Sort(l.SpecialUse)
-	slices.Sort(l.Attributes)
-	if st := d.Status; st != nil && !l.NoSelect {
-		l.Status = status(st)
+	slices.Sort(f.SpecialUse)
+	slices.Sort(f.Attributes)
+	f.SpecialUse, f.Attributes = slices.Compact(f.SpecialUse), slices.Compact(f.Attributes)
+	if !f.NoSelect {
+		f.Status = status(d.Status)
 	}
-	return l
+	return f
 }
+
+// notSelectable is what folders are that hold no messages (RFC 9051 section
+// 7.3.1).
+var notSelectable = []string{`\Noselect`, `\NonExistent`}
 
 // specialUses are those of RFC 6154 and RFC 8457.
 var specialUses = []string{`\All`, `\Archive`, `\Drafts`, `\Flagged`, `\Important`, `\Junk`, `\Sent`, `\Trash`}
 
 func isOneOf(s string, list ...string) bool {
 	return slices.ContainsFunc(list, func(x string) bool { return strings.EqualFold(x, s) })
-}
-
-func status(st *imap.StatusData) *backup.Status {
-	if st.NumMessages == nil {
-		return nil // it may be that the folder cannot be selected
-	}
-	return &backup.Status{UIDValidity: st.UIDValidity, UIDNext: uint32(st.UIDNext), HighestModSeq: st.HighestModSeq, Messages: *st.NumMessages}
-}
-
-// levels cuts a name into levels, without the personal namespace's prefix.
-// Raw is set where the name is not the UTF-8 that it should be.
-func levels(name string, delimiter rune, personal prefix) (list []string, raw []byte) {
-	if octets, isRaw := imapconn.RawName(name); isRaw {
-		raw = octets
-		name = printable(octets)
-	}
-	if strings.EqualFold(name, "INBOX") {
-		return []string{"INBOX"}, raw
-	}
-	if p := personal.text; p != "" && len(name) > len(p) && strings.HasPrefix(name, p) && !strings.EqualFold(name[len(p):], "INBOX") {
-		name = name[len(p):]
-	}
-	if delimiter == 0 {
-		return []string{name}, raw
-	}
-	list = strings.Split(name, string(delimiter))
-	if strings.EqualFold(list[0], "INBOX") {
-		list[0] = "INBOX" // the one name whose case means nothing (RFC 9051 section 5.1)
-	}
-	return list, raw
-}
-
-// printable shows octets that are no name in modified UTF-7: what is no UTF-8
-// or no character to look at as %XX.
-func printable(octets []byte) string {
-	var b strings.Builder
-	for len(octets) > 0 {
-		r, n := utf8.DecodeRune(octets)
-		if r == utf8.RuneError && n == 1 || r < 0x20 || r >= 0x7f && r < 0xa0 {
-			for _, c := range octets[:n] {
-				fmt.Fprintf(&b, "%%%02X", c)
-			}
-		} else {
-			b.Write(octets[:n])
-		}
-		octets = octets[n:]
-	}
-	return b.String()
-}
-
-// wireName gives the octets of a name on the wire.
-func wireName(name string) []byte {
-	if octets, isRaw := imapconn.RawName(name); isRaw {
-		return octets
-	}
-	return imapconn.EncodeName(name)
-}
-
-// statuses asks for the states of all folders, many commands at a time, on a
-// server that cannot tell them with LIST.
-func (s *Source) statuses(c *connection, list []backup.Listed) error {
-	items := statusItems(c.Caps())
-	const ahead = 32
-	for from := 0; from < len(list); from += ahead {
-		part := list[from:min(from+ahead, len(list))]
-		wait := make([]func() (*imap.StatusData, error), len(part))
-		for i := range part {
-			if part[i].NoSelect {
-				continue
-			}
-			wait[i] = c.Status(s.name(&part[i]), items).Wait
-		}
-		for i := range part {
-			if wait[i] == nil {
-				continue
-			}
-			data, err := wait[i]()
-			if c.Err() != nil {
-				return c.explain("STATUS", err)
-			}
-			if err == nil { // after a NO the folder is opened, which tells why
-				part[i].Status = status(data)
-			}
-		}
-	}
-	return nil
-}
-
-// name is what the library calls a folder that List gave.
-func (s *Source) name(l *backup.Listed) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.names[storage.FolderName(l.Levels)]
 }

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/emersion/go-imap/v2"
@@ -33,18 +35,18 @@ type Options struct {
 type Source struct {
 	o Options
 
-	mu    sync.Mutex        // guards what follows
-	idle  []*connection     // connected, no folder in use
-	names map[string]string // folder, as backup names it → as the library does
+	mu     sync.Mutex        // guards what follows
+	idle   []*connection     // connected, no folder in use
+	names  map[string]string // folder, as backup names it → as the library does
+	notes  []string          // of this run
+	noFlag map[string]int    // messages whose flags the server did not tell, by folder
 }
 
 // A connection is one that has logged in, with what it was told beside the
 // library.
 type connection struct {
 	*imapconn.Conn
-
-	mu  sync.Mutex // guards odd
-	odd map[uint32][]imapconn.Oddity
+	odd oddities
 }
 
 // New returns the account that o.Dial connects to.
@@ -55,7 +57,7 @@ func New(o Options) *Source {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Source{o: o, names: map[string]string{}}
+	return &Source{o: o, names: map[string]string{}, noFlag: map[string]int{}}
 }
 
 // Kind is "imap".
@@ -78,6 +80,34 @@ func (s *Source) Close() error {
 	return nil
 }
 
+// hangUp drops the idle connections.
+func (s *Source) hangUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.idle {
+		c.Close()
+	}
+	s.idle = nil
+}
+
+// Notes says what of the run people should know and the snapshot does not show.
+func (s *Source) Notes() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	notes := slices.Clone(s.notes)
+	for _, folder := range slices.Sorted(maps.Keys(s.noFlag)) {
+		notes = append(notes, fmt.Sprintf("folder %q: the server did not tell the flags of %d new messages; they are kept without", folder, s.noFlag[folder]))
+	}
+	return notes
+}
+
+// noteNoFlags notes that the flags of a message could not be had.
+func (s *Source) noteNoFlags(folder string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noFlag[folder]++
+}
+
 // connect takes an idle connection or makes a new one.
 func (s *Source) connect(ctx context.Context) (*connection, error) {
 	s.mu.Lock()
@@ -90,8 +120,8 @@ func (s *Source) connect(ctx context.Context) (*connection, error) {
 		}
 	}
 	s.mu.Unlock()
-	c := &connection{odd: map[uint32][]imapconn.Oddity{}}
-	conn, err := s.o.Dial(ctx, c.remember)
+	c := new(connection)
+	conn, err := s.o.Dial(ctx, c.odd.remember)
 	if err != nil {
 		return nil, classify(err)
 	}
@@ -105,36 +135,10 @@ func (s *Source) release(c *connection) {
 		c.Close()
 		return
 	}
-	c.mu.Lock()
-	clear(c.odd)
-	c.mu.Unlock()
+	c.odd.clear()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.idle = append(s.idle, c)
-}
-
-// mostOddities is how many messages' odd values are kept until somebody asks:
-// those of one FETCH, or, from a server that sends them unasked, some of them.
-const mostOddities = 4096
-
-func (c *connection) remember(o imapconn.Oddity) {
-	if o.Item != "INTERNALDATE" && o.Item != "FLAGS" || o.UID == 0 {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.odd) < mostOddities {
-		c.odd[o.UID] = append(c.odd[o.UID], o)
-	}
-}
-
-// take returns what was told of a message beside the library.
-func (c *connection) take(uid uint32) []imapconn.Oddity {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	odd := c.odd[uid]
-	delete(c.odd, uid)
-	return odd
 }
 
 // explain turns what the library returns into what a backup needs to know.

@@ -14,6 +14,10 @@ import (
 // while it is saved; a larger one is kept in a file.
 const inMemory = 4 << 20
 
+// maxMessage is how large a message may be at all: RFC822.SIZE has 32 bits in
+// RFC 3501.
+const maxMessage = 1 << 32
+
 // A spool is a message on its way from the server into the archive.
 type spool struct {
 	io.ReaderAt
@@ -24,6 +28,9 @@ type spool struct {
 // readSpool reads size octets, whatever else the reader would give. Memory is
 // taken as octets come, not as they are announced.
 func readSpool(r io.Reader, size int64, tempDir string) (*spool, error) {
+	if size > maxMessage {
+		return nil, fmt.Errorf("the server announces a message of %d octets", size)
+	}
 	if size <= inMemory {
 		var b bytes.Buffer
 		b.Grow(int(min(size, 64<<10)))

@@ -10,7 +10,9 @@ import (
 	"restante/backup/accounts"
 	"restante/backup/accounts/imapconn"
 	"restante/backup/imapsource"
+	"restante/backup/localsource"
 	"restante/restore"
+	"restante/restore/export"
 	"restante/restore/imaptarget"
 	"restante/storage"
 )
@@ -168,6 +170,12 @@ func (acct *account) dialer(a *app) (*accounts.Dialer, error) {
 
 // source is where the account's mail is read.
 func (acct *account) source(a *app) (backup.Source, error) {
+	switch acct.address.Scheme {
+	case accounts.Maildir:
+		return localsource.OpenMaildir(acct.address.Dir, a.log)
+	case accounts.Mbox:
+		return localsource.OpenMbox(acct.address.Dir, a.log)
+	}
 	d, err := acct.dialer(a)
 	if err != nil {
 		return nil, err
@@ -183,6 +191,12 @@ func (acct *account) location() string {
 
 // target is where mail is restored to.
 func (acct *account) target(a *app) (restore.Target, error) {
+	switch acct.address.Scheme {
+	case accounts.Maildir:
+		return export.OpenMaildir(acct.address.Dir)
+	case accounts.Mbox:
+		return export.OpenMbox(acct.address.Dir)
+	}
 	d, err := acct.dialer(a)
 	if err != nil {
 		return nil, err

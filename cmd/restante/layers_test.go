@@ -32,11 +32,13 @@ var layers = map[string]string{
 	"backup/accounts/imapconn":          "",
 	"backup/accounts/imapconn/imaptest": "",
 	"backup/imapsource":                 "backup backup/accounts/imapconn storage",
+	"backup/localsource":                "backup storage storage/mailfiles",
 
 	"restore": "storage",
 	// The connection between a server and go-imap is one thing, whichever way
 	// mail goes through it. It imports nothing of ours.
 	"restore/imaptarget": "restore storage/messages backup/accounts/imapconn",
+	"restore/export":     "restore storage storage/mailfiles storage/messages",
 
 	"cmd/testbed":         "cmd/testbed/rawimap cmd/testbed/bench cmd/testbed/crash cmd/testbed/site",
 	"cmd/testbed/bench":   "cmd/testbed/site cmd/testbed/rawimap",

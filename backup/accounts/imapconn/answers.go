@@ -10,8 +10,9 @@ import (
 // anybody wants it, as the octets it stands for.
 func (f *filter) flags(s *scan, odd func(raw []byte)) error {
 	f.buf = append(f.buf, '(')
-	start := len(f.buf)
+	start, n := len(f.buf), 0
 	keep := func(flag []byte) {
+		n++
 		switch {
 		case isFlag(flag), odd == nil && string(flag) == `\*`:
 			if len(f.buf) > start {
@@ -37,6 +38,8 @@ func (f *filter) flags(s *scan, odd func(raw []byte)) error {
 			return nil
 		case s.end():
 			return broken("a list of flags without end")
+		case n > f.limit.flags:
+			return broken("more than %d flags in one list", f.limit.flags)
 		case s.peek() == '(':
 			raw, err := s.raw(nil)
 			if err != nil {
@@ -114,16 +117,20 @@ func (f *filter) delimiter(s *scan) error {
 	return nil
 }
 
-// list takes "* LIST" (RFC 9051 section 7.3.1). A folder that cannot be read
-// here is an error: it would be missing from the backup. Extended data, which
-// nobody asks for, is left out.
-func (f *filter) list(s *scan) error {
-	cmd := f.pend.one("LIST")
+// list takes "* LIST" (RFC 9051 section 7.3.1), and "* LSUB" (RFC 3501 section
+// 7.2.3), where that was asked for. A folder that cannot be read here is an
+// error: it would be missing from the backup. Extended data, which nobody asks
+// for, is left out.
+func (f *filter) list(s *scan, verb string) error {
+	cmd := f.pend.one(verb)
 	if cmd == nil {
 		return s.rest()
 	}
 	if cmd.folders++; cmd.folders > f.limit.folders {
 		return broken("more than %d folders", f.limit.folders)
+	}
+	if cmd.listed += len(s.b); cmd.listed > f.limit.listing {
+		return broken("a list of folders of more than %d octets", f.limit.listing)
 	}
 	f.buf = append(f.buf, "* LIST "...)
 	if err := f.flags(s, nil); err != nil {
@@ -138,6 +145,7 @@ func (f *filter) list(s *scan) error {
 	if err != nil {
 		return err
 	}
+	cmd.listed += len(name)
 	if f.buf, err = showName(f.buf, name); err != nil {
 		return err
 	}

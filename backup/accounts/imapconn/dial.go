@@ -182,6 +182,7 @@ func (s *session) handOver(compressed bool) *Conn {
 		w.compressed()
 	}
 	pend := newPending()
+	pend.lsub = !s.caps.has("LIST-EXTENDED") && !s.caps.has("IMAP4REV2")
 	f := &filter{
 		sock: s.sock, opts: o, limit: &o.limits, in: s.in, pend: pend, closed: make(chan struct{}),
 	}

@@ -84,10 +84,14 @@ var busyTexts = []string{
 
 // busy reports whether the server asks us to come back later.
 func (c condition) busy() bool {
-	if c.code != "" && c.code != "ALERT" {
+	text := strings.ToLower(c.text)
+	switch c.code {
+	case "", "ALERT":
+	case "OVERQUOTA": // Gmail: [OVERQUOTA] Account exceeded command or bandwidth limits.
+		return strings.Contains(text, "bandwidth")
+	default:
 		return busyCodes[c.code]
 	}
-	text := strings.ToLower(c.text)
 	for _, t := range busyTexts {
 		if strings.Contains(text, t) {
 			return true

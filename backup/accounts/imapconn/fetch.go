@@ -213,6 +213,7 @@ func (f *filter) fetchItem(s *scan, name []byte) error {
 	a := f.fetch
 	a.got |= itemNamed[string(name)]
 	if string(name) == "FLAGS" {
+		a.forgetFlags()
 		mark := len(f.buf)
 		if err := f.flags(s, func(raw []byte) { f.oddItem(a, "FLAGS", raw) }); err != nil {
 			return err

@@ -181,7 +181,9 @@ func (f *filter) answer(line []byte) error {
 	case "FLAGS":
 		return f.flagsAnswer(s)
 	case "LIST":
-		return f.list(s)
+		return f.list(s, "LIST")
+	case "LSUB":
+		return f.list(s, "LSUB")
 	case "STATUS":
 		return f.status(s)
 	case "SEARCH":

@@ -43,9 +43,26 @@ func RawName(name string) (octets []byte, isRaw bool) {
 // more than 2,000 octets there is no alias that can be sent.
 func AliasName(octets []byte) string { return aliasPrefix + hex.EncodeToString(octets) }
 
+// DecodeName is the reverse of EncodeName: it takes what a name is on the wire,
+// and returns it as LIST gives it.
+func DecodeName(octets []byte) string {
+	switch {
+	case bytes.EqualFold(octets, []byte("INBOX")):
+		return "INBOX" // the one name whose case means nothing (RFC 9051 section 5.1)
+	case isName(octets):
+		return fromModifiedUTF7(octets)
+	}
+	return AliasName(octets)
+}
+
+// isName reports whether go-imap can be shown a name as it stands.
+func isName(octets []byte) bool {
+	return isModifiedUTF7(octets) && !bytes.HasPrefix(octets, []byte(aliasPrefix))
+}
+
 // showName appends a folder's name to dst as a quoted string for go-imap.
 func showName(dst, octets []byte) ([]byte, error) {
-	if isModifiedUTF7(octets) && !bytes.HasPrefix(octets, []byte(aliasPrefix)) {
+	if isName(octets) {
 		return quote(dst, octets), nil
 	}
 	if len(octets) > maxAliased {
@@ -151,7 +168,7 @@ func wantsLiteral(octets []byte) bool {
 // In the others a quoted string that looks like an alias is left alone.
 var takesFolder = map[string]bool{
 	"SELECT": true, "EXAMINE": true, "CREATE": true, "DELETE": true, "RENAME": true,
-	"SUBSCRIBE": true, "UNSUBSCRIBE": true, "LIST": true, "STATUS": true, "APPEND": true,
+	"SUBSCRIBE": true, "UNSUBSCRIBE": true, "LIST": true, "LSUB": true, "STATUS": true, "APPEND": true,
 	"COPY": true, "MOVE": true, "GETQUOTAROOT": true, "MYRIGHTS": true, "GETACL": true,
 	"SETACL": true, "GETMETADATA": true, "SETMETADATA": true,
 }

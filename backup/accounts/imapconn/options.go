@@ -97,6 +97,8 @@ type limits struct {
 	inline   int64         // octets of a literal that is not a message
 	depth    int           // lists within lists
 	folders  int           // LIST answers to one command
+	listing  int           // octets of them
+	flags    int           // flags of one message, or attributes of one folder
 	answers  int           // answers without a message or the end of a command
 	spool    int64         // octets of an early body that are kept in memory
 	rate     time.Duration // how much waiting MinRate is measured over
@@ -125,7 +127,7 @@ func (o Options) filled() Options {
 	if o.limits == (limits{}) {
 		o.limits = limits{
 			line: 64 << 10, numbers: 32 << 20, inline: 1 << 20, depth: 100,
-			folders: 100_000, answers: 1_000_000, spool: 1 << 20, rate: 5 * time.Minute,
+			folders: 100_000, listing: 32 << 20, flags: 4096, answers: 1_000_000, spool: 1 << 20, rate: 5 * time.Minute,
 			disorder: 4_000_000_000,
 		}
 	}
@@ -138,7 +140,9 @@ type Oddity struct {
 	UID uint32 // 0 where the server gave none
 	// Item is the data item's name in upper case: "INTERNALDATE", "FLAGS",
 	// "X-GM-LABELS". For FLAGS there is one Oddity for each odd flag, and the
-	// other flags reach go-imap as usual. "BODY[]" with UID 0 is a body that
+	// other flags reach go-imap as usual. Where FLAGS comes several times in
+	// front of the body, or behind it, only the last list's are told; the one
+	// behind the body replaces all. "BODY[]" with UID 0 is a body that
 	// cannot be told whose it is; Raw is empty then.
 	Item string
 	// Raw is the value as the server sent it. A quoted string or literal is

@@ -139,11 +139,16 @@ const maxHeld = 1 << 20
 // add puts a later answer behind an earlier one.
 func (a *part) add(later *part) {
 	if later.got&itemFlags != 0 {
-		a.odd = slices.DeleteFunc(a.odd, func(o Oddity) bool { return o.Item == "FLAGS" })
+		a.forgetFlags()
 	}
 	a.got |= later.got
 	a.text = append(a.text, later.text...)
 	a.odd = append(a.odd, later.odd...)
+}
+
+// forgetFlags forgets the odd flags of an earlier list: the last one counts.
+func (a *part) forgetFlags() {
+	a.odd = slices.DeleteFunc(a.odd, func(o Oddity) bool { return o.Item == "FLAGS" })
 }
 
 // left returns, in order, what is still held for a command that has been

@@ -18,6 +18,7 @@ type pending struct {
 	awaiting *command        // sent the header of a literal, or IDLE, and wants a "+"
 	words    [][]byte        // lines of our own for go-imap
 	waited   time.Duration   // for the server, since the last message or end of a command
+	lsub     bool            // the server has LSUB in place of LIST (SUBSCRIBED)
 	wake     chan struct{}
 }
 
@@ -27,6 +28,7 @@ type command struct {
 	number    int // in the order in which they were sent
 	fetch     *fetchCommand
 	folders   int // LIST answers so far
+	listed    int // and their octets
 
 	// What is below is guarded by pending.mu.
 	complete bool          // all of it has been written; the server owes the answer
@@ -47,6 +49,9 @@ func (p *pending) enter(line []byte) *command {
 	if byUID {
 		verb, args, _ = strings.Cut(args, " ")
 		verb = strings.ToUpper(verb)
+	}
+	if p.lsub && verb == "LIST" && strings.HasPrefix(args, selectSubscribed) {
+		verb = "LSUB"
 	}
 	c := &command{tag: tag, verb: verb}
 	if verb == "FETCH" || verb == "STORE" {

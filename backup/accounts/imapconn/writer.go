@@ -78,6 +78,9 @@ func (w *writer) takeLine(line []byte) error {
 	}
 	if w.cmd == nil {
 		w.cmd = w.pend.enter(line)
+		if w.cmd.verb == "LSUB" {
+			line = asLSUB(line)
+		}
 	}
 	w.swallowing = w.swallowing || w.pend.refusal(w.cmd) != nil
 	n, text, hasLiteral := cutLiteral(line)
