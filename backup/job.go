@@ -22,15 +22,14 @@ type job struct {
 	estimate int64
 
 	// Guarded by run.mu:
-	chunks  [][]uint32 // to be read
-	reading int        // workers at the survey or at a chunk
+	chunks  []*chunk // to be read
+	reading int      // workers at the survey or at a chunk
 
 	mu      sync.Mutex // guards what follows
 	draft   *storage.Draft
 	status  Status
 	doubt   bool // something was left out: the next run must look again
 	missing []storage.Missing
-	failed  map[uint32]int      // how often messages failed alone
 	saved   storage.SavedFolder // when done
 }
 
@@ -157,8 +156,8 @@ func (j *job) survey(ctx context.Context, m Mailbox) error {
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for chunk := range slices.Chunk(fresh, chunkSize) {
-		j.chunks = append(j.chunks, chunk)
+	for uids := range slices.Chunk(fresh, chunkSize) {
+		j.chunks = append(j.chunks, &chunk{uids: uids})
 	}
 	r.o.Progress.Messages.Add(int64(len(fresh)) - j.estimate)
 	j.estimate = int64(len(fresh))

@@ -249,15 +249,19 @@ func TestLostConnectionsAreTriedAgainAndEndInAnErrorIfTheyStay(t *testing.T) {
 	s := newFake()
 	s.deliver("INBOX", 1200)
 	s.deliver("Other", 600)
-	n := 0
-	s.fetchErr = func(string, []uint32) error {
-		if n++; n%2 == 1 {
+	fetches := map[string]int{} // by what is asked for
+	s.fetchErr = func(folder string, uids []uint32) error {
+		set := fmt.Sprint(folder, uids)
+		if fetches[set]++; fetches[set] == 1 {
 			return errConnection
 		}
 		return nil
 	}
 	result := run1(t, repo, s)
 	wantView(t, "flaky", snapshotView(t, repo, result.Snapshot), s.view())
+	if len(fetches) != 5 || len(result.Missing) > 0 {
+		t.Errorf("a connection lost once cut 5 chunks into %d; missing: %v", len(fetches), result.Missing)
+	}
 
 	s.deliver("INBOX", 1)
 	s.openErr = func(string) error { return errConnection }

@@ -15,6 +15,8 @@ import (
 const (
 	// messageTries is how often a message is asked for that does not come.
 	messageTries = 3
+	// chunkTries is how often many messages are asked for at once.
+	chunkTries = 2
 	// busyTries is how often a folder is tried that the server is too busy for:
 	// about two minutes of trying.
 	busyTries = 8
@@ -67,7 +69,7 @@ func (r *run) worker(ctx context.Context) error {
 			m, err = r.open(ctx, j)
 			at = j
 		}
-		rest, reached := chunk, err == nil
+		reached := err == nil
 		switch {
 		case err != nil:
 		case chunk == nil:
@@ -75,12 +77,12 @@ func (r *run) worker(ctx context.Context) error {
 		case m.Status().UIDValidity != j.epoch():
 			err = errEpoch
 		default:
-			rest, err = j.read(ctx, m, chunk)
+			err = chunk.read(ctx, j, m)
 		}
 		if err != nil {
 			shut()
 		}
-		quit, err := r.done(ctx, j, outcome{survey: chunk == nil, rest: rest, reached: reached, err: err})
+		quit, err := r.done(ctx, j, outcome{chunk: chunk, reached: reached, err: err})
 		if err != nil || quit {
 			return err
 		}
@@ -115,9 +117,10 @@ func (r *run) open(ctx context.Context, j *job) (Mailbox, error) {
 }
 
 // next finds something to do: in the folder that is open if there is, else a
-// folder to survey, else a chunk of the folder with most to do. It waits while
-// others may still find something. A nil job means that all is done.
-func (r *run) next(ctx context.Context, at *job) (*job, []uint32, error) {
+// folder to survey, which is no chunk, else a chunk of the folder with most to
+// do. It waits while others may still find something. A nil job means that all
+// is done.
+func (r *run) next(ctx context.Context, at *job) (*job, *chunk, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for {
@@ -155,9 +158,8 @@ func (r *run) next(ctx context.Context, at *job) (*job, []uint32, error) {
 
 // An outcome is how a survey or a chunk went.
 type outcome struct {
-	survey  bool
-	rest    []uint32 // of the chunk, to be tried again
-	reached bool     // the folder was open when it failed
+	chunk   *chunk // nil: it was a survey
+	reached bool   // the folder was open when it failed
 	err     error
 }
 
@@ -166,8 +168,8 @@ type outcome struct {
 // connections; an error ends the run.
 func (r *run) done(ctx context.Context, j *job, o outcome) (quit bool, _ error) {
 	err := o.err
-	if ctx.Err() == nil && o.hopeless(j) {
-		j.setAside(o.rest[0], err.Error())
+	if ctx.Err() == nil && o.hopeless() {
+		j.setAside(o.chunk.uids[0], err.Error())
 		r.o.Progress.MessagesDone.Add(1)
 		err = nil
 	}
@@ -207,14 +209,10 @@ func (r *run) done(ctx context.Context, j *job, o outcome) (quit bool, _ error) 
 		return false, r.leaveAsItWas(ctx, j)
 	}
 	r.mu.Lock()
-	switch n := len(o.rest); {
-	case o.survey:
+	if o.chunk == nil {
 		r.waiting = append(r.waiting, j)
-	case o.reached && n > 1 && !errors.Is(err, ErrBusy):
-		// It may be one message that makes the server hang up, always.
-		j.chunks = append(j.chunks, o.rest[:n/2], o.rest[n/2:])
-	default:
-		j.chunks = append(j.chunks, o.rest)
+	} else {
+		j.chunks = append(j.chunks, o.chunk.again()...)
 	}
 	fewer := errors.Is(err, ErrBusy) && r.workers > 1
 	if fewer {
@@ -244,9 +242,10 @@ func (o *outcome) weight() int {
 }
 
 // hopeless says whether it is one message that cannot be read, however often
-// it is tried.
-func (o *outcome) hopeless(j *job) bool {
-	if o.err == nil || !o.reached || len(o.rest) != 1 || local(o.err) {
+// it is tried. Where the folder is open and the server not busy, it counts the
+// try.
+func (o *outcome) hopeless() bool {
+	if o.err == nil || !o.reached || o.chunk == nil || local(o.err) {
 		return false
 	}
 	for _, other := range []error{ErrGone, ErrAccess, ErrBusy, errEpoch} {
@@ -254,13 +253,8 @@ func (o *outcome) hopeless(j *job) bool {
 			return false
 		}
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.failed == nil {
-		j.failed = map[uint32]int{}
-	}
-	j.failed[o.rest[0]]++
-	return j.failed[o.rest[0]] == messageTries
+	o.chunk.tries++
+	return len(o.chunk.uids) == 1 && o.chunk.tries == messageTries
 }
 
 // enough says whether a folder that failed is not to be tried again in this
@@ -272,7 +266,7 @@ func (r *run) enough(j *job, o outcome) bool {
 	switch {
 	case errors.Is(o.err, ErrBusy):
 		return j.tries >= busyTries
-	case errors.Is(o.err, ErrRefused), o.reached && o.survey:
+	case errors.Is(o.err, ErrRefused), o.reached && o.chunk == nil:
 		return j.tries >= messageTries
 	}
 	return false
@@ -317,8 +311,34 @@ func (r *run) leaveAsItWas(ctx context.Context, j *job) error {
 	return nil
 }
 
-// read reads a chunk of a folder's messages into the draft. With an error it
-// returns the messages that are still to be read.
+// A chunk is messages that are asked for at once.
+type chunk struct {
+	uids  []uint32 // still to be read
+	tries int      // that ended the connection
+}
+
+// again is what is to be tried after the connection was lost: the same once
+// more, since connections are lost for many reasons, and then halves, since it
+// may be one message that makes the server hang up, always.
+func (c *chunk) again() []*chunk {
+	if n := len(c.uids); n > 1 && c.tries >= chunkTries {
+		return []*chunk{{uids: c.uids[:n/2]}, {uids: c.uids[n/2:]}}
+	}
+	return []*chunk{c}
+}
+
+// read reads the messages into the job's draft. With an error, the chunk has
+// those that are still to be read.
+func (c *chunk) read(ctx context.Context, j *job, m Mailbox) error {
+	rest, err := j.read(ctx, m, c.uids)
+	if len(rest) < len(c.uids) {
+		c.tries = 0
+	}
+	c.uids = rest
+	return err
+}
+
+// read reads messages into the draft. With an error it returns the messages that are still to be read.
 func (j *job) read(ctx context.Context, m Mailbox, uids []uint32) (rest []uint32, err error) {
 	got, err := j.fetch(ctx, m, uids)
 	if errors.Is(err, ErrRefused) && len(uids) > 1 {
