@@ -6,11 +6,13 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/alecthomas/kong"
+
 	"restante/storage"
 )
 
 type checkCmd struct {
-	ReadData string `placeholder:"SHARE" optional:"" help:"Also read the data: all of it (100%), or a share of the packs chosen by chance (5%)."`
+	ReadData share `placeholder:"SHARE" help:"Also read the data: all of it, or a share of the packs chosen by chance (--read-data=5%)."`
 }
 
 func (*checkCmd) Help() string {
@@ -21,15 +23,12 @@ It changes nothing. Exit code 1 says that something was found.
 Example:
 
   restante check
-  restante check --read-data=5%
-  restante check --read-data=100%`
+  restante check --read-data
+  restante check --read-data=5%`
 }
 
 func (c *checkCmd) Run(ctx context.Context, a *app) error {
-	share, err := parseShare(c.ReadData)
-	if err != nil {
-		return err
-	}
+	share := float64(c.ReadData)
 	repo, store, err := a.openRepository(ctx, false)
 	if err != nil {
 		return err
@@ -69,18 +68,28 @@ func (c *checkCmd) Run(ctx context.Context, a *app) error {
 	return err
 }
 
-// parseShare reads "5%", "100%" or "0.05".
-func parseShare(text string) (float64, error) {
-	if text == "" {
-		return 0, nil
+// A share is how much of something, from 0 to 1. As a flag it can do without
+// a value, and is all of it then.
+type share float64
+
+// IsBool says that the flag can do without a value.
+func (*share) IsBool() bool { return true }
+
+// Decode reads "5%", "100%" or "0.05".
+func (s *share) Decode(ctx *kong.DecodeContext) error {
+	if ctx.Scan.Peek().Type != kong.FlagValueToken {
+		*s = 1
+		return nil
 	}
+	text := ctx.Scan.Pop().String()
 	number, percent := strings.CutSuffix(text, "%")
-	share, err := strconv.ParseFloat(number, 64)
+	value, err := strconv.ParseFloat(number, 64)
 	if percent {
-		share /= 100
+		value /= 100
 	}
-	if err != nil || !(share > 0 && share <= 1) {
-		return 0, withHint(fmt.Errorf("--read-data: %q is no share: %w", text, errUsage), "write --read-data=5%% or --read-data=100%%")
+	if err != nil || !(value > 0 && value <= 1) {
+		return fmt.Errorf("%q is no share; write --read-data for all of it, or --read-data=5%%", text)
 	}
-	return share, nil
+	*s = share(value)
+	return nil
 }

@@ -225,7 +225,7 @@ func (d *demo) anyTime(ctx context.Context, before demoWitness) error {
 	if err := d.prove("the spare account is what Anna's was at the first backup", "spare", before); err != nil {
 		return err
 	}
-	_, err := d.run(ctx, "restante check --read-data=100%", 0, 0)
+	_, err := d.run(ctx, "restante check --read-data", 0, 0)
 	return err
 }
 

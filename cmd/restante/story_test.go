@@ -89,6 +89,7 @@ func canMount(t *testing.T) bool {
 // words are what stories can say.
 var words = map[string]func(*testscript.TestScript, bool, []string){
 	"code": wordCode, "imap": wordIMAP, "append": wordAppend, "damage": wordDamage, "tinydisk": wordTinyDisk,
+	"now": wordNow,
 }
 
 // code N COMMAND…: the command ends with this exit code.
@@ -204,6 +205,14 @@ func openStoryStore(ts *testscript.TestScript) objects.Store {
 	store, err := s3.Open(context.Background(), where)
 	ts.Check(err)
 	return store
+}
+
+// now NAME: sets the variable to this second, and waits until it is over, so
+// that what follows is later.
+func wordNow(ts *testscript.TestScript, neg bool, args []string) {
+	now := time.Now()
+	ts.Setenv(args[0], now.Format("2006-01-02T15:04:05"))
+	time.Sleep(time.Until(now.Truncate(time.Second).Add(time.Second)))
 }
 
 // tinydisk DIR OCTETS: mounts a file system of that size.

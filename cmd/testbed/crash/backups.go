@@ -157,7 +157,7 @@ func (b *backups) compare(ctx context.Context, a *account, out string) error {
 // one after the other into one new account. Then that must have each message
 // once at most, none that the account never had, and all of its last snapshot.
 func (b *backups) finish(ctx context.Context) error {
-	if err := b.check(ctx, "--read-data=100%"); err != nil {
+	if err := b.check(ctx, "--read-data"); err != nil {
 		return err
 	}
 	list, err := b.r.Snapshots(ctx)

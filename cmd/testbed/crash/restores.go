@@ -32,7 +32,7 @@ func Restores(ctx context.Context, s *site.Site, program string, o Options) (*Re
 		}
 		s.Say("restores: %d of %d kills", min(t.report.Kills, o.N), o.N)
 	}
-	if err := t.check(ctx, "--read-data=100%"); err != nil {
+	if err := t.check(ctx, "--read-data"); err != nil {
 		return nil, err
 	}
 	t.report.Took = time.Since(began)

@@ -79,7 +79,7 @@ func Writers(ctx context.Context, s *site.Site, program string, o Options) (*Com
 	if err := different("the snapshots that were reported, and those that are there", compareSnapshots(reported, list)); err != nil {
 		return nil, err
 	}
-	if err := t.check(ctx, "--read-data=100%"); err != nil {
+	if err := t.check(ctx, "--read-data"); err != nil {
 		return nil, err
 	}
 	for _, w := range writers {
