@@ -106,7 +106,7 @@ type fetched struct {
 func (m *mailbox) fetch(what string, set imap.UIDSet, options *imap.FetchOptions, each func(*fetched) error) error {
 	cmd := m.c.Fetch(set, options)
 	for msg := cmd.Next(); msg != nil; msg = cmd.Next() {
-		f, err := m.read(msg)
+		f, err := m.read(msg, options.BodySection)
 		if err == nil && f.uid != 0 {
 			err = each(f)
 		}
@@ -127,8 +127,9 @@ func (m *mailbox) fetch(what string, set imap.UIDSet, options *imap.FetchOptions
 	return nil
 }
 
-// read reads the items of one message.
-func (m *mailbox) read(msg *imapclient.FetchMessageData) (*fetched, error) {
+// read reads the items of one message. Of bodies only the one that was asked
+// for counts: servers send others in its place, or besides.
+func (m *mailbox) read(msg *imapclient.FetchMessageData, sections []*imap.FetchItemBodySection) (*fetched, error) {
 	f := new(fetched)
 	for item := msg.Next(); item != nil; item = msg.Next() {
 		switch item := item.(type) {
@@ -144,6 +145,9 @@ func (m *mailbox) read(msg *imapclient.FetchMessageData) (*fetched, error) {
 		case imapclient.FetchItemDataRFC822Size:
 			f.size = item.Size
 		case imapclient.FetchItemDataBodySection:
+			if !slices.ContainsFunc(sections, item.MatchCommand) {
+				continue
+			}
 			// What is odd among the flags that came before the body is told of by
 			// now, and nothing of those that come behind it.
 			m.addOdd(f)

@@ -2,6 +2,7 @@ package imapsource
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/emersion/go-imap/v2"
@@ -46,7 +47,7 @@ func (m *mailbox) examine(ctx context.Context, name string) error {
 	defer m.c.Bind(ctx)()
 	data, err := m.c.Select(name, &imap.SelectOptions{ReadOnly: true, CondStore: m.c.Caps().Has(imap.CapCondStore)}).Wait()
 	if err != nil {
-		return m.c.explain("EXAMINE", err)
+		return m.unopened(m.c.explain("EXAMINE", err))
 	}
 	m.status = backup.Status{UIDValidity: data.UIDValidity, UIDNext: uint32(data.UIDNext), HighestModSeq: data.HighestModSeq, Messages: data.NumMessages}
 	if m.status.UIDValidity == 0 {
@@ -55,6 +56,20 @@ func (m *mailbox) examine(ctx context.Context, name string) error {
 		return fmt.Errorf("EXAMINE: %w: it names no UIDVALIDITY", backup.ErrRefused)
 	}
 	return nil
+}
+
+// unopened says of a refusal whether it is of the folder (RFC 9051 section
+// 7.1). In the answer to any other command these codes may be about a message.
+func (m *mailbox) unopened(err error) error {
+	if no, ok := errors.AsType[*imap.Error](err); ok && errors.Is(err, backup.ErrRefused) {
+		switch no.Code {
+		case imap.ResponseCodeNonExistent:
+			return &marked{err, backup.ErrGone}
+		case imap.ResponseCodeNoPerm:
+			return &marked{err, backup.ErrAccess}
+		}
+	}
+	return err
 }
 
 func (m *mailbox) Status() backup.Status { return m.status }

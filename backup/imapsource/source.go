@@ -147,13 +147,7 @@ func (c *connection) explain(what string, err error) error {
 		return nil
 	}
 	err = classify(c.Explain(err))
-	if no, ok := errors.AsType[*imap.Error](err); ok && c.Err() == nil && !errors.Is(err, backup.ErrBusy) {
-		switch no.Code {
-		case imap.ResponseCodeNonExistent:
-			return fmt.Errorf("%s: %w", what, &marked{err, backup.ErrGone})
-		case imap.ResponseCodeNoPerm:
-			return fmt.Errorf("%s: %w", what, &marked{err, backup.ErrAccess})
-		}
+	if _, isNo := errors.AsType[*imap.Error](err); isNo && c.Err() == nil && !errors.Is(err, backup.ErrBusy) {
 		return fmt.Errorf("%s: %w", what, &marked{err, backup.ErrRefused})
 	}
 	return fmt.Errorf("%s: %w", what, err)
