@@ -201,7 +201,10 @@ func (r *run) done(ctx context.Context, j *job, o outcome) (quit bool, _ error) 
 	case local(err):
 		return false, err
 	case errors.Is(err, ErrGone):
+		// Or the server lists what it does not let be seen. The next run finds
+		// out: what is really gone is not listed.
 		r.note("folder %q: it vanished while it was being read", j.name)
+		r.setIncomplete()
 		return false, r.leaveAsItWas(ctx, j)
 	case errors.Is(err, ErrAccess), errors.Is(err, errEpoch), r.enough(j, o):
 		r.note("folder %q: %v", j.name, err)
