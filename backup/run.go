@@ -264,6 +264,9 @@ func (r *run) list(ctx context.Context) error {
 		case j.unchanged():
 			err = j.keep(ctx)
 		case j.listed.NoSelect:
+			if j.parent != nil {
+				r.vanished(j.name, j.parent)
+			}
 			err = j.saveEmpty(ctx)
 		default:
 			r.waiting = append(r.waiting, j)
@@ -421,10 +424,15 @@ func count(messages int64) string {
 // anomalies notes the folders that are gone with mail in them.
 func (r *run) anomalies() {
 	for name, f := range r.gone {
-		if f.Messages > 0 {
-			r.note("the folder %q is gone, with %s", name, count(f.Messages))
-			r.stats.Gone += f.Messages
-			r.anomalous = true
-		}
+		r.vanished(name, f)
+	}
+}
+
+// vanished notes that a folder is gone, if there was mail in it.
+func (r *run) vanished(name string, f *storage.Folder) {
+	if f.Messages > 0 {
+		r.note("the folder %q is gone, with %s", name, count(f.Messages))
+		r.stats.Gone += f.Messages
+		r.anomalous = true
 	}
 }

@@ -117,14 +117,18 @@ func (l *listing) options() *imap.ListOptions {
 func (l *listing) askOthers(options *imap.ListOptions) error {
 	for _, prefix := range l.spaces.Others {
 		under := func(d *imap.ListData) bool { return strings.HasPrefix(d.Mailbox, prefix) }
-		if slices.ContainsFunc(l.data, under) || strings.ContainsAny(prefix, "*%") || isNotMail(prefix) {
+		shown, pattern := prefix, prefix+"*"
+		if octets, isRaw := imapconn.RawName(prefix); isRaw {
+			shown, pattern = string(octets), imapconn.AliasName(append(octets, '*'))
+		}
+		if slices.ContainsFunc(l.data, under) || strings.ContainsAny(shown, "*%") || isNotMail(shown) {
 			continue
 		}
-		more, err := l.c.List("", prefix+"*", options).Collect()
+		more, err := l.c.List("", pattern, options).Collect()
 		switch {
 		case l.refused(err):
 			// What was there before is not gone because of it.
-			l.uncertain = fmt.Errorf("%w: the folders below %q cannot be listed: %w", backup.ErrEnumeration, prefix, err)
+			l.uncertain = fmt.Errorf("%w: the folders below %q cannot be listed: %w", backup.ErrEnumeration, shown, err)
 		case err != nil:
 			return l.c.explain("LIST", err)
 		}
@@ -150,9 +154,18 @@ func (l *listing) refused(err error) bool {
 // each.
 func (l *listing) folders() (list []backup.Listed, names []string) {
 	taken := map[string]bool{}
-	for _, d := range once(l.data) {
-		f := l.describe(d)
-		// Names that only their octets tell apart.
+	data := once(l.data)
+	described := make(map[*imap.ListData]backup.Listed, len(data))
+	for _, d := range data {
+		described[d] = l.describe(d)
+	}
+	// Of names that only their octets tell apart, the first one stays what it
+	// is: one that is written as it should be, if there is.
+	slices.SortStableFunc(data, func(a, b *imap.ListData) int {
+		return cmp.Compare(min(1, len(described[a].Raw)), min(1, len(described[b].Raw)))
+	})
+	for _, d := range data {
+		f := described[d]
 		for base, n := f.Levels[len(f.Levels)-1], 2; taken[storage.FolderName(f.Levels)]; n++ {
 			f.Levels[len(f.Levels)-1] = fmt.Sprintf("%s (%d)", base, n)
 			f.Raw = imapconn.EncodeName(d.Mailbox)

@@ -1,6 +1,7 @@
 package imapconn
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,7 +26,7 @@ type Namespaces struct {
 	// has none, or the server does not say.
 	Delimiter rune
 	// Others are the prefixes of further namespaces: of the account, of other
-	// users, of all users.
+	// users, of all users. They may be aliases: see [RawName].
 	Others []string
 }
 
@@ -44,12 +45,19 @@ func (c *Conn) Namespaces() (n Namespaces, err error) {
 	}
 	for i, d := range slices.Concat(data.Personal, data.Other, data.Shared) {
 		prefix := d.Prefix
-		if prefix != "" && d.Delim != 0 && !strings.HasSuffix(prefix, string(d.Delim)) {
+		octets, isRaw := RawName(prefix)
+		switch {
+		case prefix == "" || d.Delim == 0:
+		case isRaw && !bytes.HasSuffix(octets, []byte(string(d.Delim))):
+			prefix = AliasName(append(octets, string(d.Delim)...))
+		case !isRaw && !strings.HasSuffix(prefix, string(d.Delim)):
 			prefix += string(d.Delim) // RFC 2342 section 5 wants it there
 		}
 		switch {
 		case i == 0 && len(data.Personal) > 0:
-			n.Prefix, n.Delimiter = prefix, d.Delim
+			if n.Delimiter = d.Delim; !isRaw { // else it stays a part of the names
+				n.Prefix = prefix
+			}
 		case prefix != "":
 			n.Others = append(n.Others, prefix)
 		}
