@@ -130,9 +130,9 @@ func (j *job) survey(ctx context.Context, m Mailbox) error {
 		j.describe(f)
 		f.UIDValidity, f.UIDNext, f.HighestModSeq, f.Counted, f.Missing = status.UIDValidity, status.UIDNext, 0, 0, nil
 	})
-	fresh := exists
+	fresh, flagsKnown := exists, true
 	if same {
-		if fresh, err = j.compare(ctx, m, d, parent, exists, doubt); err != nil {
+		if fresh, flagsKnown, err = j.compare(ctx, m, d, parent, exists, doubt); err != nil {
 			return err
 		}
 	}
@@ -162,65 +162,9 @@ func (j *job) survey(ctx context.Context, m Mailbox) error {
 	r.o.Progress.Messages.Add(int64(len(fresh)) - j.estimate)
 	j.estimate = int64(len(fresh))
 	j.mu.Lock()
-	j.draft, j.status, j.doubt = d, status, doubt
+	j.draft, j.status, j.doubt = d, status, doubt || !flagsKnown
 	j.mu.Unlock()
 	return nil
-}
-
-// compare finds what is new, gone and flagged since the parent, and returns
-// the new UIDs.
-func (j *job) compare(ctx context.Context, m Mailbox, d *storage.Draft, parent *storage.Folder, exists []uint32, doubt bool) (fresh []uint32, err error) {
-	since := parent.HighestModSeq
-	if m.Status().HighestModSeq < since {
-		since = 0 // there is none, or the server was put back to an earlier state
-	}
-	changed := map[uint32][]string{}
-	flagsChanged := since == 0 || m.Status().HighestModSeq != since
-	if flagsChanged && parent.Messages > 0 {
-		if err := m.Flags(ctx, since, func(uid uint32, flags []string) { changed[uid] = flags }); err != nil {
-			return nil, err
-		}
-	}
-	var gone []uint32
-	flagged := int64(0)
-	rest := exists
-	for known, err := range parent.Flags(ctx) {
-		if err != nil {
-			return nil, &LocalError{Err: err}
-		}
-		for len(rest) > 0 && rest[0] < known.UID {
-			fresh, rest = append(fresh, rest[0]), rest[1:]
-		}
-		switch {
-		case len(rest) > 0 && rest[0] == known.UID:
-			rest = rest[1:]
-		case doubt:
-			continue // left out of an answer is not gone
-		default:
-			gone = append(gone, known.UID)
-			continue
-		}
-		if flags, ok := changed[known.UID]; ok && !sameFlags(flags, known.Flags) {
-			d.SetFlags(known.UID, flags)
-			flagged++
-		}
-	}
-	fresh = append(fresh, rest...)
-	d.Remove(gone)
-	j.run.mu.Lock()
-	defer j.run.mu.Unlock()
-	j.run.stats.Gone += int64(len(gone))
-	j.run.stats.Flagged += flagged
-	return fresh, nil
-}
-
-// sameFlags compares sets.
-func sameFlags(a, b []string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
-	return slices.Equal(a, b)
 }
 
 // renamed finds the folder that the parent has under a name that is no longer

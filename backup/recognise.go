@@ -44,12 +44,11 @@ func (j *job) recognise(ctx context.Context, m HeaderMailbox, d *storage.Draft, 
 	if len(candidates) == 0 || len(fresh) == 0 {
 		return fresh, nil
 	}
-	flags := map[uint32][]string{}
-	err = m.Flags(ctx, 0, func(uid uint32, f []string) { flags[uid] = f })
+	flags, err := flagsOf(ctx, m, 0)
 	if errors.Is(err, ErrRefused) {
 		return fresh, nil
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrEnumeration) {
 		return nil, err
 	}
 	var found []storage.Message

@@ -46,8 +46,8 @@ var (
 	// well. Less may be asked at once.
 	ErrRefused = errors.New("the server refused")
 	// ErrEnumeration: it is not certain which messages, or folders, there are, so
-	// that one that is left out cannot be taken for gone. The server contradicts
-	// itself, or a directory did not hold still.
+	// that one that is left out cannot be taken for gone, or what their flags are.
+	// The server contradicts itself, or a directory did not hold still.
 	ErrEnumeration = errors.New("it is not certain what there is")
 )
 
@@ -107,7 +107,8 @@ type Mailbox interface {
 	UIDs(ctx context.Context) ([]uint32, error)
 
 	// Flags tells the flags of every message that changed after since, a
-	// HIGHESTMODSEQ, or of all where since is 0. It may tell of more.
+	// HIGHESTMODSEQ, or of all where since is 0. It may tell of more. With an
+	// error that wraps ErrEnumeration, what it told is good as far as it goes.
 	Flags(ctx context.Context, since uint64, each func(uid uint32, flags []string)) error
 
 	// Fetch reads messages and hands each to each, which is done with it when
@@ -125,6 +126,8 @@ type Fetched struct {
 	// Key is what the Source knows the message by, where that is no UID.
 	Key   string
 	Flags []string // without \Recent
+	// FlagsUnknown says that the source did not tell them.
+	FlagsUnknown bool
 	// InternalDate is zero where the Source has none.
 	InternalDate time.Time
 	// Body holds Size octets, until each returns.

@@ -410,6 +410,7 @@ func (j *job) fetch(ctx context.Context, m Mailbox, uids []uint32) ([]uint32, er
 	r := j.run
 	var list []storage.Message
 	var octets, whole int64
+	flagless := false
 	err := m.Fetch(ctx, uids, func(f *Fetched) error {
 		saved, err := r.w.SaveMessage(f.Body, f.Size)
 		if err != nil {
@@ -426,6 +427,7 @@ func (j *job) fetch(ctx context.Context, m Mailbox, uids []uint32) ([]uint32, er
 		msg.Recipe = saved.Recipe
 		list = append(list, msg)
 		octets += f.Size
+		flagless = flagless || f.FlagsUnknown
 		r.o.Progress.Bytes.Add(f.Size)
 		return nil
 	})
@@ -441,6 +443,12 @@ func (j *job) fetch(ctx context.Context, m Mailbox, uids []uint32) ([]uint32, er
 	got := make([]uint32, len(list))
 	for i := range list {
 		got[i] = list[i].UID
+	}
+	if flagless {
+		j.mu.Lock()
+		j.doubt = true // the next run asks for all flags
+		j.mu.Unlock()
+		r.setIncomplete()
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

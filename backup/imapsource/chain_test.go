@@ -22,7 +22,7 @@ import (
 
 // patience is how long a test waits for what must happen soon. It decides
 // nothing when all is well.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // password is what no error, note or log may show.
 const password = "correct-horse"

@@ -22,16 +22,22 @@ func (m *mailbox) Flags(ctx context.Context, since uint64, each func(uid uint32,
 		return nil
 	}
 	defer m.c.Bind(ctx)()
-	most, n := m.most(), 0
-	return m.fetch("FETCH FLAGS", all, &imap.FetchOptions{UID: true, Flags: true, ChangedSince: since}, func(f *fetched) error {
+	most, n, untold := m.most(), 0, 0
+	err := m.fetch("FETCH FLAGS", all, &imap.FetchOptions{UID: true, Flags: true, ChangedSince: since}, func(f *fetched) error {
 		if n++; n > most {
 			return tooMany(most)
 		}
 		if f.hasFlags {
 			each(f.uid, f.flags)
+		} else {
+			untold++
 		}
 		return nil
 	})
+	if err == nil && untold > 0 {
+		err = fmt.Errorf("%w: %d messages came without the flags that were asked for", backup.ErrEnumeration, untold)
+	}
+	return err
 }
 
 // Fetch reads messages.
@@ -55,7 +61,7 @@ func (m *mailbox) Fetch(ctx context.Context, uids []uint32, each func(*backup.Fe
 			m.source.noteNoFlags(m.folder)
 		}
 		delete(asked, f.uid)
-		return each(&backup.Fetched{UID: f.uid, Flags: f.flags, InternalDate: f.date, Body: f.body, Size: f.body.size})
+		return each(&backup.Fetched{UID: f.uid, Flags: f.flags, FlagsUnknown: !f.hasFlags, InternalDate: f.date, Body: f.body, Size: f.body.size})
 	})
 }
 

@@ -28,8 +28,8 @@ func answers(text string) []string {
 	return list
 }
 
-// change changes the FETCH answers with the body of a message, of one UID.
-func change(uid uint32, f func(answer string) string) func(imaptest.Command, string) string {
+// changed changes the FETCH answers with the body of a message, of one UID.
+func changed(uid uint32, f func(answer string) string) func(imaptest.Command, string) string {
 	return func(cmd imaptest.Command, text string) string {
 		list := answers(text)
 		for i, a := range list {
@@ -76,7 +76,7 @@ func TestMessagesThatAreNotGivenAreSetAside(t *testing.T) {
 				t.Run(name, func(t *testing.T) {
 					c := newChain(t, caps)
 					c.fill()
-					result := c.incomplete("first", c.rewritten("UID FETCH", change(5, test.change)), "INBOX/1000/5: ")
+					result := c.incomplete("first", c.rewritten("UID FETCH", changed(5, test.change)), "INBOX/1000/5: ")
 					if len(result.Missing) != 2 { // in INBOX and in Sent
 						t.Errorf("missing %v", result.Missing)
 					}
@@ -167,7 +167,7 @@ func TestMessageExpungedMeanwhileIsNotMissing(t *testing.T) {
 						c.account.Expunge("INBOX", 9, 11)
 					}
 					nothing := func(string) string { return "" }
-					imaptest.Rewrite(imaptest.Rewrite(own, change(9, nothing)), change(11, nothing))(conn, cmd)
+					imaptest.Rewrite(imaptest.Rewrite(own, changed(9, nothing)), changed(11, nothing))(conn, cmd)
 				}
 			}))
 		})
@@ -183,7 +183,7 @@ func TestMessageLeftOutOnceIsThere(t *testing.T) {
 		if set, _, _ := strings.Cut(cmd.Args, " "); set == "7" {
 			return text
 		}
-		return change(7, func(string) string { return "" })(cmd, text)
+		return changed(7, func(string) string { return "" })(cmd, text)
 	}))
 }
 
@@ -194,7 +194,7 @@ func TestFolderWithAMissingMessageGoesOn(t *testing.T) {
 	c := newChain(t, everything)
 	c.fill()
 	c.account.Expunge("Sent", 5)
-	broken := c.rewritten("UID FETCH", change(5, func(string) string { return "" }))
+	broken := c.rewritten("UID FETCH", changed(5, func(string) string { return "" }))
 	for run := range 3 {
 		result := c.incomplete(fmt.Sprint("run ", run), broken, "INBOX/1000/5: ")
 		want := c.view()
