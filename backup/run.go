@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"slices"
@@ -211,9 +212,34 @@ func (r *run) note(format string, a ...any) {
 	}
 }
 
+// ask asks the source for its folders. One that is busy is waited for, as with
+// everything else, and one whose connection was lost is asked again; whatever
+// else is wrong, a person wants to hear of at once.
+func (r *run) ask(ctx context.Context) ([]Listed, error) {
+	failures := 0
+	for i := 0; ; i++ {
+		listed, err := r.src.List(ctx)
+		switch {
+		case errors.Is(err, ErrBusy):
+			failures++
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			failures += unreached
+		default:
+			return listed, err
+		}
+		if failures >= mostFailures || ctx.Err() != nil {
+			return nil, err
+		}
+		r.o.Log.Info("trying again", "account", r.o.Account, "error", err)
+		if err := r.o.Pause(ctx, i); err != nil {
+			return nil, err
+		}
+	}
+}
+
 // list makes a job of every folder.
 func (r *run) list(ctx context.Context) error {
-	listed, uncertain := r.src.List(ctx)
+	listed, uncertain := r.ask(ctx)
 	if uncertain != nil && !errors.Is(uncertain, ErrEnumeration) {
 		return fmt.Errorf("list folders: %w", uncertain)
 	}
