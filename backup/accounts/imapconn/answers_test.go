@@ -316,6 +316,38 @@ func TestSelectAnswers(t *testing.T) {
 	alive(t, c)
 }
 
+func TestNamesThatLookLikeAliasesAreNamed(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"Entwürfe & Co": "Entwürfe & Co", "inbox": "INBOX", "caf\xe9": "caf\ufffd",
+		"=raw=496e626f78":      AliasName([]byte("=raw=496e626f78")),
+		"=raw==raw=61":         AliasName([]byte("=raw==raw=61")),
+		"=raw=Entwürfe":        AliasName([]byte("=raw=Entw&APw-rfe")),
+		AliasName([]byte("ü")): AliasName([]byte(AliasName([]byte("ü")))),
+	} {
+		if got := NameOf(text); got != want {
+			t.Errorf("%q is named %q, want %q", text, got, want)
+		}
+	}
+}
+
+// No flag at all is something else than nothing said, which means any flag.
+func TestNoPermanentFlagIsToldFromNothingSaidOfThem(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]string{"* OK [PERMANENTFLAGS ()] none\r\n": `[\Recent]`, "* OK [PERMANENTFLAGS (foo]bar)] none\r\n": `[\Recent]`, "": `[]`} {
+		s := imaptest.Start(t, imaptest.Script{Handle: map[string]func(*imaptest.Conn, imaptest.Command){
+			"SELECT": imaptest.Answer("* FLAGS (\\Seen)\r\n* 1 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n" + code + "%T OK [READ-WRITE] done\r\n"),
+		}})
+		d, err := dial(t, s, nil).Select("x", nil).Wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(d.PermanentFlags); got != want {
+			t.Errorf("%q gives %s, want %s", code, got, want)
+		}
+	}
+}
+
 func TestNamespaceQuotaAndRights(t *testing.T) {
 	t.Parallel()
 	s := imaptest.Start(t, imaptest.Script{Caps: "IMAP4rev1 NAMESPACE QUOTA ACL", Handle: map[string]func(*imaptest.Conn, imaptest.Command){

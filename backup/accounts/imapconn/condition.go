@@ -142,6 +142,11 @@ func copyUID(args []byte) []byte {
 	return bytes.Join(parts, []byte(" "))
 }
 
+// onlyRecent stands for a list of PERMANENTFLAGS that is empty: no flag is
+// kept. go-imap shows that like a missing one, which means that all are (RFC
+// 9051 section 7.1), and \Recent is a flag that no client can set.
+const onlyRecent = `(\Recent)`
+
 // untaggedCondition handles "* OK", "* NO", "* BAD", "* BYE" and "* PREAUTH".
 func (f *filter) untaggedCondition(line []byte) error {
 	c, args := parseCondition(line)
@@ -158,8 +163,12 @@ func (f *filter) untaggedCondition(line []byte) error {
 	case "PERMANENTFLAGS":
 		s := &scan{in: f.in, b: args}
 		f.buf = append(append(append(f.buf, "* "...), c.status...), " [PERMANENTFLAGS "...)
+		start := len(f.buf)
 		if err := f.flags(s, nil); err != nil {
 			return nil
+		}
+		if string(f.buf[start:]) == "()" {
+			f.buf = append(f.buf[:start], onlyRecent...)
 		}
 		f.buf = append(append(append(f.buf, "] "...), c.text...), "\r\n"...)
 		f.show()

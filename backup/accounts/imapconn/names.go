@@ -173,6 +173,14 @@ var takesFolder = map[string]bool{
 	"SETACL": true, "GETMETADATA": true, "SETMETADATA": true,
 }
 
+// NameOf returns what LIST calls a folder whose name on the wire stands for
+// text, even where text looks like an alias: the name to give to go-imap. What
+// is no UTF-8 in it becomes U+FFFD.
+func NameOf(text string) string {
+	const letter = "x" // no alias begins with it, and it is encoded as itself
+	return DecodeName(EncodeName(letter + text)[len(letter):])
+}
+
 // EncodeName returns the octets that stand for a name on the wire: modified
 // UTF-7, or, of an alias, what it stands for. What is no UTF-8 in the name is
 // encoded as U+FFFD.
