@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"slices"
 	"sync"
@@ -222,7 +223,7 @@ func (r *run) ask(ctx context.Context) ([]Listed, error) {
 		switch {
 		case errors.Is(err, ErrBusy):
 			failures++
-		case errors.Is(err, io.ErrUnexpectedEOF):
+		case lost(err):
 			failures += unreached
 		default:
 			return listed, err
@@ -235,6 +236,12 @@ func (r *run) ask(ctx context.Context) ([]Listed, error) {
 			return nil, err
 		}
 	}
+}
+
+// lost says whether it was a connection that was there that failed.
+func lost(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return !errors.Is(err, ErrAccess) && (errors.Is(err, io.ErrUnexpectedEOF) || ok && (op.Op == "read" || op.Op == "write"))
 }
 
 // list makes a job of every folder.

@@ -2,6 +2,7 @@ package imapsource
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,8 +31,10 @@ const password = "correct-horse"
 // A chain is an account on a server, a repository, and what is between them.
 type chain struct {
 	t       *testing.T
+	name    string // of the account in the repository; empty: alice
 	account *imaptest.Account
 	repo    *storage.Repository
+	temp    string // directory of the source's temporary files
 	source  func(*Options)
 	conn    func(*imapconn.Options)
 	run     func(*backup.Options)
@@ -50,7 +53,7 @@ func newChain(t *testing.T, caps string) *chain {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { repo.Close() })
-	return &chain{t: t, account: imaptest.NewAccount(caps), repo: repo}
+	return &chain{t: t, account: imaptest.NewAccount(caps), repo: repo, temp: t.TempDir()}
 }
 
 // backup runs a backup from a server that follows the script; nil: the
@@ -122,7 +125,7 @@ func (c *chain) bodies() (n int) {
 // from runs a backup from the server at an address.
 func (c *chain) from(address string) (*backup.Result, error) {
 	c.t.Helper()
-	o := Options{Parallel: 2, TempDir: c.t.TempDir(), Dial: func(ctx context.Context, odd func(imapconn.Oddity)) (*imapconn.Conn, error) {
+	o := Options{Parallel: 2, TempDir: c.temp, Dial: func(ctx context.Context, odd func(imapconn.Oddity)) (*imapconn.Conn, error) {
 		o := imapconn.Options{Address: address, Security: imapconn.Insecure, User: "alice", Password: password, Odd: odd, Idle: patience}
 		if c.conn != nil {
 			c.conn(&o)
@@ -141,7 +144,7 @@ func (c *chain) from(address string) (*backup.Result, error) {
 	ctx, cancel := context.WithTimeoutCause(c.t.Context(), patience, errors.New("the backup hangs"))
 	defer cancel()
 	var pauses atomic.Int64
-	ro := backup.Options{Account: "alice", Vault: vault, Pause: func(ctx context.Context, _ int) error {
+	ro := backup.Options{Account: c.accountName(), Vault: vault, Pause: func(ctx context.Context, _ int) error {
 		pauses.Add(1)
 		return ctx.Err()
 	}}
@@ -162,6 +165,8 @@ func (c *chain) from(address string) (*backup.Result, error) {
 	}
 	return result, err
 }
+
+func (c *chain) accountName() string { return cmp.Or(c.name, "alice") }
 
 // must runs a backup that must go well.
 func (c *chain) must(script *imaptest.Script) *backup.Result {
