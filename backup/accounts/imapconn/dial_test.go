@@ -46,6 +46,12 @@ func TestLoginTakesTheBestWay(t *testing.T) {
 		{"SASL LOGIN where LOGIN is disabled", "IMAP4rev1 LOGINDISABLED AUTH=LOGIN", nil, "AUTHENTICATE LOGIN"},
 		{"OAUTHBEARER", "IMAP4rev1 SASL-IR", func(o *Options) { o.Mechanism, o.User = OAuthBearer, "a=,b" },
 			"AUTHENTICATE OAUTHBEARER " + b64([]byte("n,a=a=3D=2Cb,\x01auth=Bearer secret\x01\x01"))},
+		{"the best way for a token", "IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=XOAUTH2 AUTH=OAUTHBEARER", func(o *Options) { o.Mechanism = AnyToken },
+			"AUTHENTICATE OAUTHBEARER " + b64([]byte("n,a=alice,\x01auth=Bearer secret\x01\x01"))},
+		{"a token where there is no OAUTHBEARER", "IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=XOAUTH2", func(o *Options) { o.Mechanism = AnyToken },
+			"AUTHENTICATE XOAUTH2 " + b64([]byte("user=alice\x01auth=Bearer secret\x01\x01"))},
+		{"a token for another user", "IMAP4rev1 SASL-IR AUTH=XOAUTH2 AUTH=OAUTHBEARER", func(o *Options) { o.Mechanism, o.ActAs = AnyToken, "bob" },
+			"AUTHENTICATE OAUTHBEARER " + b64([]byte("n,a=bob,\x01auth=Bearer secret\x01\x01"))},
 		{"XOAUTH2", "IMAP4rev1 SASL-IR", func(o *Options) { o.Mechanism = XOAuth2 }, "AUTHENTICATE XOAUTH2 " + b64([]byte("user=alice\x01auth=Bearer secret\x01\x01"))},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -98,6 +104,11 @@ func TestLoginRefused(t *testing.T) {
 		{"the server repeats the password", "", "%T NO I do not like \"secret\"\r\n", nil, ErrLogin, "•••"},
 		{"LOGIN disabled", "* OK [CAPABILITY IMAP4rev1 LOGINDISABLED] hi", "", func(o *Options) { o.Mechanism = Login }, ErrLogin, "disabled"},
 		{"nothing in common", "* OK [CAPABILITY IMAP4rev1 LOGINDISABLED AUTH=GSSAPI AUTH=XOAUTH2] hi", "", nil, ErrLogin, "GSSAPI, XOAUTH2"},
+		{"a token where only passwords are taken", "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi", "", func(o *Options) { o.Mechanism = AnyToken }, ErrLogin, "PLAIN, nothing else"},
+		{"a token for another user by XOAUTH2", "* OK [CAPABILITY IMAP4rev1 AUTH=XOAUTH2] hi", "", func(o *Options) { o.Mechanism, o.ActAs = AnyToken, "bob" }, ErrLogin, "XOAUTH2"},
+		{"a token with a control character", "", "", func(o *Options) { o.Mechanism, o.Password = XOAuth2, "secret\x01\x01" }, nil, "no token has"},
+		{"no token", "", "", func(o *Options) { o.Mechanism, o.Password = OAuthBearer, "" }, nil, "is empty"},
+		{"a token for a user with a control character", "", "", func(o *Options) { o.Mechanism, o.User = AnyToken, "a\x01b" }, nil, "user name"},
 		{"no user name", "", "", func(o *Options) { o.User = "" }, nil, "no user name"},
 		{"NUL in the password", "", "", func(o *Options) { o.Password = "a\x00b" }, nil, "NUL"},
 	} {
@@ -130,44 +141,83 @@ func TestLoginRefused(t *testing.T) {
 
 func TestTokenRefusedSaysWhy(t *testing.T) {
 	t.Parallel()
-	for m, reply := range map[Mechanism]string{OAuthBearer: "AQ==", XOAuth2: ""} {
-		s := imaptest.Start(t, imaptest.Script{Caps: "IMAP4rev1 SASL-IR", Handle: map[string]func(*imaptest.Conn, imaptest.Command){
-			"AUTHENTICATE": func(c *imaptest.Conn, cmd imaptest.Command) {
-				c.Say("+ %s\r\n", base64.StdEncoding.EncodeToString([]byte(`{"status":"invalid_token"}`)))
-				if line, _ := c.Line(); line != reply {
-					t.Errorf("%s: the client answers %q", m, line)
+	for _, test := range []struct{ name, challenge, answer, says, hint string }{
+		{"RFC 7628", `{"status":"invalid_token","openid-configuration":"https://x"}`, "NO [AUTHENTICATIONFAILED] no", "it says invalid_token", "expired or was revoked"},
+		{"Gmail", `{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}`, "NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)", "it says 400", "expired or was revoked"},
+		{"a number", `{"status":401}`, "NO no", "it says 401", "expired or was revoked"},
+		{"the wrong scope", `{"status":"insufficient_scope","scope":"imap\n"}`, "NO no", "it says insufficient_scope", "needs the scope imap"},
+		{"something else", `{"status":"weather"}`, "NO no", "it says weather", ""},
+		{"no JSON", "it rains\a", "NO no", "it says it rains)", ""},
+		{"the token comes back", `{"status":"t0ken is bad"}`, "NO no", "it says ••• is bad", ""},
+		{"the token comes back at the end of a long text", strings.Repeat("x", 297) + "t0ken", "NO no", "xxx•", ""},
+		{"words that look busy", `{"status":"invalid_token, try again later"}`, "NO no", "try again later", ""},
+		{"no challenge", "", "NO [AUTHENTICATIONFAILED] no", "AUTHENTICATIONFAILED", ""},
+	} {
+		for m, reply := range map[Mechanism]string{OAuthBearer: "AQ==", XOAuth2: ""} {
+			t.Run(test.name+" by "+string(m), func(t *testing.T) {
+				t.Parallel()
+				s := imaptest.Start(t, imaptest.Script{Caps: "IMAP4rev1 SASL-IR AUTH=" + string(m), Handle: map[string]func(*imaptest.Conn, imaptest.Command){
+					"AUTHENTICATE": func(c *imaptest.Conn, cmd imaptest.Command) {
+						if test.challenge != "" {
+							c.Say("+ %s\r\n", base64.StdEncoding.EncodeToString([]byte(test.challenge)))
+							if line, _ := c.Line(); line != reply {
+								t.Errorf("the client answers %q", line)
+							}
+						}
+						c.Say("%s %s\r\n", cmd.Tag, test.answer)
+					},
+				}})
+				_, err := Dial(t.Context(), Options{Address: s.Addr, Security: Insecure, User: "u", Password: "t0ken", Mechanism: AnyToken})
+				if err == nil {
+					t.Fatal("no error")
 				}
-				c.Say("%s NO [AUTHENTICATIONFAILED] no\r\n", cmd.Tag)
-			},
-		}})
-		_, err := Dial(t.Context(), Options{Address: s.Addr, Security: Insecure, User: "u", Password: "t", Mechanism: m})
-		if !errors.Is(err, ErrLogin) || !strings.Contains(err.Error(), "invalid_token") {
-			t.Errorf("%s: %v", m, err)
+				text := err.Error() + " ("
+				if !errors.Is(err, ErrLogin) || errors.Is(err, ErrBusy) || !strings.Contains(text, test.says) || strings.Contains(text, "t0") || strings.ContainsAny(text, "\a\n") {
+					t.Errorf("%q", text)
+				}
+				var advice interface{ Hint() string }
+				if got := errors.As(err, &advice); got != (test.hint != "") || got && !strings.Contains(advice.Hint(), test.hint) {
+					t.Errorf("hint %v: %v", got, advice)
+				}
+				if n := len(s.Commands()); n != 1 {
+					t.Errorf("%d commands: a refused token is not tried again", n)
+				}
+			})
 		}
 	}
 }
 
 // A BAD to AUTHENTICATE says nothing of the password, so LOGIN may be tried;
 // after a NO it must not be, or accounts get locked at half the number of
-// failures.
+// failures. It is the same with the two mechanisms for tokens.
 func TestLoginIsTriedAfterBadOnly(t *testing.T) {
 	t.Parallel()
 	for answer, want := range map[string]int{"%T BAD no such thing\r\n": 2, "%T NO wrong\r\n": 1} {
-		s := imaptest.Start(t, imaptest.Script{Caps: "IMAP4rev1 AUTH=PLAIN", Handle: map[string]func(*imaptest.Conn, imaptest.Command){
-			"AUTHENTICATE": imaptest.Answer(answer),
-		}})
-		c, err := Dial(t.Context(), Options{Address: s.Addr, Security: Insecure, User: "alice", Password: "x"})
-		if err == nil {
-			c.Close()
-		}
-		n := 0
-		for _, cmd := range s.Commands() {
-			if cmd.Name == "AUTHENTICATE" || cmd.Name == "LOGIN" {
-				n++
+		for _, m := range []Mechanism{AnyPassword, AnyToken} {
+			s := imaptest.Start(t, imaptest.Script{Caps: "IMAP4rev1 AUTH=PLAIN AUTH=OAUTHBEARER AUTH=XOAUTH2", Handle: map[string]func(*imaptest.Conn, imaptest.Command){
+				"AUTHENTICATE": func(c *imaptest.Conn, cmd imaptest.Command) {
+					if cmd.Args == string(XOAuth2) {
+						c.Say("+ \r\n")
+						c.Line()
+						c.OK(cmd)
+						return
+					}
+					imaptest.Answer(answer)(c, cmd)
+				},
+			}})
+			c, err := Dial(t.Context(), Options{Address: s.Addr, Security: Insecure, User: "alice", Password: "x", Mechanism: m})
+			if err == nil {
+				c.Close()
 			}
-		}
-		if n != want || (err == nil) != (want == 2) {
-			t.Errorf("%q: %d tries, %v", answer, n, err)
+			n := 0
+			for _, cmd := range s.Commands() {
+				if cmd.Name == "AUTHENTICATE" || cmd.Name == "LOGIN" {
+					n++
+				}
+			}
+			if n != want || (err == nil) != (want == 2) {
+				t.Errorf("%s: %q: %d tries, %v", m, answer, n, err)
+			}
 		}
 	}
 }
@@ -351,8 +401,8 @@ func TestDialIsBounded(t *testing.T) {
 func TestNoPasswordInClearText(t *testing.T) {
 	t.Parallel()
 	for _, security := range []Security{TLS, StartTLS} {
-		for _, m := range []Mechanism{AnyPassword, Plain, Login, OAuthBearer, XOAuth2} {
-			for _, caps := range []capSet{{"AUTH=PLAIN", "SASL-IR"}, {}, {"LOGINDISABLED", "AUTH=LOGIN"}} {
+		for _, m := range []Mechanism{AnyPassword, Plain, Login, OAuthBearer, XOAuth2, AnyToken} {
+			for _, caps := range []capSet{{"AUTH=PLAIN", "SASL-IR"}, {}, {"AUTH=OAUTHBEARER", "AUTH=XOAUTH2", "SASL-IR"}, {"LOGINDISABLED", "AUTH=LOGIN"}} {
 				client, server := net.Pipe()
 				go func() {
 					server.Read(make([]byte, 1000))

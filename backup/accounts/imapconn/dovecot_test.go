@@ -94,6 +94,35 @@ func TestRealServerConnects(t *testing.T) {
 	}
 }
 
+// A master user opens anybody's mailbox: by PLAIN's authorization identity, or
+// by a user name of both.
+func TestRealServerTakesAMasterUser(t *testing.T) {
+	t.Parallel()
+	o := realServer(t, "TESTBED_IMAPS")
+	fill(t, dialReal(t, o), "INBOX", 1, func(int) int { return 300 })
+	alice := o.User
+	for _, login := range []struct {
+		user, actAs string
+		mechanisms  []Mechanism
+	}{
+		{"admin", alice, []Mechanism{AnyPassword, Plain}},
+		{alice + "*admin", "", []Mechanism{AnyPassword, Plain, Login}},
+	} {
+		for _, m := range login.mechanisms {
+			o.User, o.ActAs, o.Password, o.Mechanism = login.user, login.actAs, "master", m
+			c := dialReal(t, o)
+			box, err := c.Select("INBOX", &imap.SelectOptions{ReadOnly: true}).Wait()
+			if err != nil || box.NumMessages != 1 {
+				t.Errorf("%s for %q by %q: %+v, %v", login.user, login.actAs, m, box, err)
+			}
+			o.Password = "testbed"
+			if _, err := Dial(t.Context(), o); !errors.Is(err, ErrLogin) {
+				t.Errorf("with a user's password, %s for %q: %v", login.user, login.actAs, err)
+			}
+		}
+	}
+}
+
 // message makes a message that is not like any other.
 func message(i, size int) []byte {
 	var b bytes.Buffer

@@ -1,7 +1,6 @@
 package imapconn
 
 import (
-	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -10,7 +9,7 @@ import (
 )
 
 // login logs in with the mechanism that was asked for, or the best one for a
-// password.
+// password or token.
 func (s *session) login() error {
 	o := s.opts
 	if o.User == "" {
@@ -20,6 +19,15 @@ func (s *session) login() error {
 		return errors.New("a user name or password with a NUL cannot be sent")
 	}
 	s.secrets = []string{o.Password, string(quote(nil, []byte(o.Password)))}
+	switch o.Mechanism {
+	case OAuthBearer, XOAuth2, AnyToken: // in which 0x01 ends the user name and the token
+		if !isToken(o.Password) {
+			return errors.New("the access token is empty, or has characters that no token has")
+		}
+		if strings.ContainsRune(o.User+o.ActAs, 1) {
+			return errors.New("a user name with a control character cannot be sent with a token")
+		}
+	}
 	switch o.Mechanism {
 	case Plain, OAuthBearer, XOAuth2:
 		_, err := s.authenticate(o.Mechanism)
@@ -33,10 +41,17 @@ func (s *session) login() error {
 			return err
 		}
 		return s.loginCommand()
+	case AnyToken:
+		return s.token()
 	case AnyPassword:
-	default:
-		return fmt.Errorf("%q is no way to log in", o.Mechanism)
+		return s.password()
 	}
+	return fmt.Errorf("%q is no way to log in", o.Mechanism)
+}
+
+// password logs in with the best mechanism for a password.
+func (s *session) password() error {
+	o := s.opts
 	if s.caps.has("AUTH=PLAIN") || o.ActAs != "" {
 		// BAD is for a server that offers what it does not know; nothing was
 		// proven wrong, so LOGIN may still be tried.
@@ -52,14 +67,39 @@ func (s *session) login() error {
 		_, err := s.authenticate(Login)
 		return err
 	}
+	err := fmt.Errorf("%w: it takes no password (it offers %s)", ErrLogin, s.offers())
+	return withHint(err, "large providers want OAuth 2, or a password made for one application")
+}
+
+// token logs in with the best mechanism for an access token.
+func (s *session) token() error {
+	var offered []Mechanism
+	for _, m := range []Mechanism{OAuthBearer, XOAuth2} {
+		// XOAUTH2 has no authorization identity.
+		if s.caps.has("AUTH="+string(m)) && (m == OAuthBearer || s.opts.ActAs == "") {
+			offered = append(offered, m)
+		}
+	}
+	for i, m := range offered {
+		// As with passwords, a BAD says nothing of the token.
+		c, err := s.authenticate(m)
+		if err == nil || c.status != "BAD" || i == len(offered)-1 {
+			return err
+		}
+	}
+	err := fmt.Errorf("%w: it takes no access token (it offers %s)", ErrLogin, s.offers())
+	return withHint(err, "this server wants a password; OAuth 2 has to be allowed there first")
+}
+
+// offers are the server's SASL mechanisms, for people.
+func (s *session) offers() string {
 	var offers []string
 	for _, c := range s.caps {
 		if m, ok := strings.CutPrefix(c, "AUTH="); ok {
 			offers = append(offers, m)
 		}
 	}
-	err := fmt.Errorf("%w: it takes no password (it offers %s)", ErrLogin, strings.Join(append(offers, "nothing else"), ", "))
-	return withHint(err, "large providers want OAuth 2, or a password made for one application")
+	return strings.Join(append(offers, "nothing else"), ", ")
 }
 
 // ready refuses to send anything secret in clear text unless it was asked to.
@@ -109,7 +149,7 @@ func (s *session) authenticate(m Mechanism) (condition, error) {
 	}
 	if c.status != "OK" {
 		s.caps = before
-		return c, s.loginRefused(c, x.details)
+		return c, s.loginRefused(c, x.challenge)
 	}
 	return c, nil
 }
@@ -121,12 +161,10 @@ func encodeSASL(b []byte) string {
 	return base64.StdEncoding.EncodeToString(b)
 }
 
-// loginRefused tells a wrong password from a server that has no time.
-func (s *session) loginRefused(c condition, details string) error {
+// loginRefused tells a wrong password from a server that has no time. The last
+// challenge of a mechanism for tokens says what is wrong with the token.
+func (s *session) loginRefused(c condition, challenge []byte) error {
 	c.text = s.scrub(c.text)
-	if details != "" {
-		c.text = strings.TrimSpace(c.text + " " + s.scrub(details))
-	}
 	switch {
 	case c.busy():
 		return fmt.Errorf("log in as %s: %w: %s", s.opts.User, ErrBusy, c)
@@ -134,6 +172,12 @@ func (s *session) loginRefused(c condition, details string) error {
 		return fmt.Errorf("log in as %s: %w: %s", s.opts.User, ErrTLS, c)
 	}
 	err := fmt.Errorf("log in as %s: %w: %s", s.opts.User, ErrLogin, c)
+	if why, hint := tokenRefused(s.scrub(string(challenge))); why != "" {
+		err = fmt.Errorf("%w (%s)", err, why)
+		if hint != "" {
+			return withHint(err, hint)
+		}
+	}
 	switch c.code {
 	case "EXPIRED":
 		return withHint(err, "the password or token has expired")
@@ -176,7 +220,7 @@ func (s *session) loginCommand() error {
 		c, err := s.answer(tag, nil, func([]byte) error { return waiting })
 		if err == nil { // the tagged answer came instead
 			s.caps = caps
-			return s.loginRefused(c, "")
+			return s.loginRefused(c, nil)
 		}
 		if !errors.Is(err, waiting) {
 			return err
@@ -191,54 +235,7 @@ func (s *session) loginCommand() error {
 	}
 	if c.status != "OK" {
 		s.caps = caps
-		return s.loginRefused(c, "")
+		return s.loginRefused(c, nil)
 	}
 	return nil
-}
-
-// exchange is the client's side of a SASL mechanism.
-type exchange struct {
-	initial []byte
-	next    func(challenge []byte) []byte
-	details string // what the server said of a failure
-}
-
-func newExchange(m Mechanism, o *Options) *exchange {
-	x := &exchange{next: func([]byte) []byte { return nil }}
-	switch m {
-	case Plain: // RFC 4616
-		x.initial = []byte(o.ActAs + "\x00" + o.User + "\x00" + o.Password)
-	case OAuthBearer: // RFC 7628 section 3.1
-		user := o.User
-		if o.ActAs != "" {
-			user = o.ActAs
-		}
-		name := strings.NewReplacer("=", "=3D", ",", "=2C").Replace(user)
-		x.initial = []byte("n,a=" + name + ",\x01auth=Bearer " + o.Password + "\x01\x01")
-		x.next = x.failure([]byte{1}) // RFC 7628 section 3.2.3
-	case XOAuth2:
-		x.initial = []byte("user=" + o.User + "\x01auth=Bearer " + o.Password + "\x01\x01")
-		x.next = x.failure([]byte{})
-	case Login: // draft-murchison-sasl-login: two prompts, whatever they say
-		answers := [][]byte{[]byte(o.User), []byte(o.Password)}
-		x.next = func([]byte) []byte {
-			if len(answers) == 0 {
-				return nil
-			}
-			a := answers[0]
-			answers = answers[1:]
-			return a
-		}
-	}
-	return x
-}
-
-// failure keeps the reason that comes as a challenge, in JSON, before the NO.
-func (x *exchange) failure(answer []byte) func([]byte) []byte {
-	return func(challenge []byte) []byte {
-		if len(bytes.TrimSpace(challenge)) > 0 {
-			x.details = cleanText(challenge[:min(len(challenge), 500)])
-		}
-		return answer
-	}
 }

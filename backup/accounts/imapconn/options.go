@@ -33,6 +33,9 @@ const (
 	Login       Mechanism = "LOGIN"       // the LOGIN command, or SASL LOGIN where that is disabled
 	OAuthBearer Mechanism = "OAUTHBEARER" // RFC 7628; the password is an access token
 	XOAuth2     Mechanism = "XOAUTH2"     // its forerunner at Google and Microsoft
+	// AnyToken takes the best way the server offers to show an access token:
+	// OAUTHBEARER, then XOAUTH2.
+	AnyToken Mechanism = "TOKEN"
 )
 
 // Options say where to connect, as whom, and how patient to be.
@@ -44,8 +47,8 @@ type Options struct {
 	// authorities, the host of Address, TLS 1.2 or newer.
 	TLS *tls.Config
 
-	// User and Password log in. Password is an access token for OAuthBearer
-	// and XOAuth2. It is sent once, after encryption stands.
+	// User and Password log in. Password is an access token for OAuthBearer,
+	// XOAuth2 and AnyToken. It is sent once, after encryption stands.
 	User, Password string
 	// ActAs is the user whose mailbox is opened, where that is not User: the
 	// authorization identity of PLAIN and OAUTHBEARER.
