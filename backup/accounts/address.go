@@ -6,6 +6,7 @@
 //	imap://alice@example.org@mail.example.org:1143   STARTTLS, always
 //	imap+insecure://alice@localhost                  clear text, password included
 //	imaps://admin@mail.example.org?authzid=alice     alice's mailbox, admin's password
+//	imaps://alice@mail.example.org?master=admin      the same as Dovecot's alice*admin
 //	maildir:/home/alice/Maildir                      mail on this computer
 //	mbox:/home/alice/mail
 //
@@ -49,6 +50,7 @@ type Address struct {
 	Port    int
 	Auth    imapconn.Mechanism
 	Authzid string // whose mailbox it is, if not User's
+	Master  string // who opens User's mailbox with a password of their own
 	CA      string // file with certificates of authorities, in PEM
 }
 
@@ -65,6 +67,40 @@ func (a Address) Name() string {
 	return a.User + "@" + a.Host
 }
 
+// LoginName is the user name that is sent. Dovecot takes a mailbox and a master
+// user in one, with a "*" between them unless it is configured otherwise.
+func (a Address) LoginName() string {
+	if a.Master != "" {
+		return a.User + "*" + a.Master
+	}
+	return a.User
+}
+
+// Token reports whether it is said to log in with an access token.
+func (a Address) Token() bool {
+	return a.Auth == imapconn.OAuthBearer || a.Auth == imapconn.XOAuth2 || a.Auth == imapconn.AnyToken
+}
+
+// Mailbox is the address without what does not matter to which mailbox it is:
+// how to log in, and whom to trust.
+func (a Address) Mailbox() Address {
+	a.Auth, a.CA = "", ""
+	return a
+}
+
+// LoginAs is the address with user, who may open other people's mailboxes, in
+// place of the one whose mailbox it is, who becomes the authorization identity.
+func (a Address) LoginAs(user string) (Address, error) {
+	a.Authzid, a.User = a.User, user
+	return a, a.check()
+}
+
+// WithMaster is the address with a master user.
+func (a Address) WithMaster(master string) (Address, error) {
+	a.Master = master
+	return a, a.check()
+}
+
 // HostPort is what to connect to.
 func (a Address) HostPort() string { return net.JoinHostPort(a.Host, strconv.Itoa(a.Port)) }
 
@@ -79,7 +115,7 @@ func (a Address) String() string {
 	}
 	s := string(a.Scheme) + "://" + escape(a.User, "@") + "@" + escape(host, ":[]")
 	query := url.Values{}
-	for key, value := range map[string]string{"auth": strings.ToLower(string(a.Auth)), "authzid": a.Authzid, "ca": a.CA} {
+	for key, value := range map[string]string{"auth": strings.ToLower(string(a.Auth)), "authzid": a.Authzid, "ca": a.CA, "master": a.Master} {
 		if value != "" {
 			query.Set(key, value)
 		}

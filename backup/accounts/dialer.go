@@ -52,7 +52,7 @@ func NewDialer(a Address, secret Secret, o imapconn.Options) (*Dialer, error) {
 		return nil, err
 	}
 	o.Address, o.TLS = a.HostPort(), cfg
-	o.User, o.ActAs, o.Mechanism = a.User, a.Authzid, a.Auth
+	o.User, o.ActAs, o.Mechanism = a.LoginName(), a.Authzid, a.Auth
 	d := &Dialer{options: o, secret: secret, turn: make(chan struct{}, 1)}
 	d.turn <- struct{}{}
 	return d, nil

@@ -3,6 +3,7 @@ package accounts
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
 	"path/filepath"
@@ -35,8 +36,10 @@ func hint(advice, format string, args ...any) error {
 // %XX. "@" may stand as it is: the last one ends the user name. Parameters:
 //
 //	ca=FILE       trust the authorities in FILE as well as the system's
-//	auth=HOW      plain, login, oauthbearer or xoauth2; else the best for a password
+//	auth=HOW      plain, login, oauthbearer, xoauth2, or token: the better of
+//	              the latter two; else the best for a password
 //	authzid=USER  open USER's mailbox, with the user name's own password
+//	master=USER   open the user name's mailbox, with USER's own password
 func Parse(address string) (Address, error) {
 	scheme, rest, ok := strings.Cut(address, ":")
 	a := Address{Scheme: Scheme(strings.ToLower(scheme))}
@@ -141,6 +144,7 @@ func (a *Address) parsePort(s string, has bool) error {
 // mechanisms are the values of auth.
 var mechanisms = map[string]imapconn.Mechanism{
 	"plain": imapconn.Plain, "login": imapconn.Login, "oauthbearer": imapconn.OAuthBearer, "xoauth2": imapconn.XOAuth2,
+	"token": imapconn.AnyToken,
 }
 
 func (a *Address) parseQuery(query string) error {
@@ -148,7 +152,7 @@ func (a *Address) parseQuery(query string) error {
 	if err != nil {
 		return errors.New("what follows the ? in the account's address is not well written")
 	}
-	known := []string{"auth", "authzid", "ca"}
+	known := []string{"auth", "authzid", "ca", "master"}
 	for key, all := range values {
 		if !slices.Contains(known, key) {
 			if key == "password" || key == "pass" {
@@ -160,20 +164,32 @@ func (a *Address) parseQuery(query string) error {
 			return fmt.Errorf("%s has to have one value", key)
 		}
 	}
-	a.Authzid, a.CA = values.Get("authzid"), values.Get("ca")
+	a.Authzid, a.CA, a.Master = values.Get("authzid"), values.Get("ca"), values.Get("master")
 	if auth := values.Get("auth"); auth != "" {
 		m, ok := mechanisms[strings.ToLower(auth)]
 		if !ok {
-			names := []string{"login", "oauthbearer", "plain", "xoauth2"}
+			names := slices.Sorted(maps.Keys(mechanisms))
 			return hint("did you mean "+nearest(auth, names)+"?", "auth=%s is no way to log in (they are %s)", auth, strings.Join(names, ", "))
 		}
 		a.Auth = m
 	}
-	if a.CA != "" && a.Scheme == IMAPInsecure {
+	return a.check()
+}
+
+// check finds what does not go together.
+func (a *Address) check() error {
+	auth := strings.ToLower(string(a.Auth))
+	switch {
+	case a.Scheme.Local() && a.User+a.Authzid+a.Master != "":
+		return fmt.Errorf("nobody logs in to %s:%s", a.Scheme, a.Dir)
+	case a.CA != "" && a.Scheme == IMAPInsecure:
 		return fmt.Errorf("ca means nothing to %s, which has no certificates", a.Scheme)
-	}
-	if a.Authzid != "" && (a.Auth == imapconn.Login || a.Auth == imapconn.XOAuth2) {
-		return fmt.Errorf("authzid cannot be sent with auth=%s", strings.ToLower(string(a.Auth)))
+	case a.Authzid != "" && (a.Auth == imapconn.Login || a.Auth == imapconn.XOAuth2):
+		return fmt.Errorf("authzid cannot be sent with auth=%s", auth)
+	case a.Master != "" && a.Authzid != "":
+		return hint("master users of Dovecot are for master, all others for authzid", "the account's address has an authzid and a master")
+	case a.Master != "" && a.Token():
+		return fmt.Errorf("a master user has a password, and auth=%s is for tokens", auth)
 	}
 	return nil
 }

@@ -28,6 +28,8 @@ func TestParse(t *testing.T) {
 		{"imaps://alice@[::1]", "alice@::1", "", Address{Scheme: IMAPS, User: "alice", Host: "::1", Port: 993}},
 		{"imap://alice@[fe80::1%25eth0]", "alice@fe80::1%eth0", "", Address{Scheme: IMAP, User: "alice", Host: "fe80::1%eth0", Port: 143}},
 		{"imaps://admin@h?authzid=alice", "alice@h", "", Address{Scheme: IMAPS, User: "admin", Host: "h", Port: 993, Authzid: "alice"}},
+		{"imaps://alice@h?master=admin", "alice@h", "", Address{Scheme: IMAPS, User: "alice", Host: "h", Port: 993, Master: "admin"}},
+		{"imaps://a@h?auth=token", "a@h", "", Address{Scheme: IMAPS, User: "a", Host: "h", Port: 993, Auth: imapconn.AnyToken}},
 		{"imaps://a@h?auth=XOAuth2", "a@h", "imaps://a@h?auth=xoauth2", Address{Scheme: IMAPS, User: "a", Host: "h", Port: 993, Auth: imapconn.XOAuth2}},
 		{"imaps://a@h/?ca=%2Fetc%2Fa%26b.pem&auth=plain", "a@h", "imaps://a@h?auth=plain&ca=%2Fetc%2Fa%26b.pem", Address{Scheme: IMAPS, User: "a", Host: "h", Port: 993, Auth: imapconn.Plain, CA: "/etc/a&b.pem"}},
 		{"imaps://a@h?ca=x@y:z", "a@h", "imaps://a@h?ca=x%40y%3Az", Address{Scheme: IMAPS, User: "a", Host: "h", Port: 993, CA: "x@y:z"}},
@@ -102,6 +104,8 @@ func TestParseRefuses(t *testing.T) {
 		"imap+insecure://a@h?ca=x":           "no certificates",
 		"imaps://a@h?auth=login&authzid=b":   "cannot be sent",
 		"imaps://a@h?auth=xoauth2&authzid=b": "cannot be sent",
+		"imaps://a@h?master=m&authzid=b":     "an authzid and a master",
+		"imaps://a@h?master=m&auth=token":    "has a password",
 	} {
 		a, err := Parse(address)
 		if err == nil {
@@ -119,6 +123,39 @@ func TestParseRefuses(t *testing.T) {
 		if strings.Contains(text, "s3") || strings.Contains(text, "cret") {
 			t.Errorf("%q: the password is in %s", address, text)
 		}
+	}
+}
+
+// Whoever opens it, a mailbox is one account, and two are two.
+func TestOthersOpenAMailbox(t *testing.T) {
+	t.Parallel()
+	parse := func(s string) Address {
+		a, err := Parse(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	alice := parse("imaps://alice@h?ca=x")
+	as, err := alice.LoginAs("admin")
+	if want := parse("imaps://admin@h?authzid=alice&ca=x"); err != nil || as != want || as.LoginName() != "admin" || as.Name() != "alice@h" {
+		t.Errorf("%+v, %v", as, err)
+	}
+	master, err := alice.WithMaster("admin")
+	if want := parse("imaps://alice@h?master=admin&ca=x"); err != nil || master != want || master.LoginName() != "alice*admin" || master.Name() != "alice@h" {
+		t.Errorf("%+v, %v", master, err)
+	}
+	if _, err := as.WithMaster("m"); err == nil {
+		t.Error("a master user and an authzid")
+	}
+	if _, err := parse("imaps://alice@h?auth=login").LoginAs("admin"); err == nil {
+		t.Error("LOGIN with an authzid")
+	}
+	if _, err := parse("maildir:/mail").LoginAs("admin"); err == nil {
+		t.Error("a login to a directory")
+	}
+	if bob := parse("imaps://admin@h?authzid=bob&ca=x&auth=plain"); bob.Mailbox() == as.Mailbox() || bob.Mailbox() != parse("imaps://admin@h?authzid=bob") {
+		t.Errorf("the mailboxes are %s and %s", bob.Mailbox(), as.Mailbox())
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -72,12 +73,33 @@ func (a *app) account(nameOrURL, name string, access *AccountAccess) (*account, 
 	}
 	if configured == nil {
 		acct.name = acct.address.Name()
+	} else if err := acct.logInAs(configured); err != nil {
+		return nil, fmt.Errorf("account %q: %w: %w", nameOrURL, err, errUsage)
 	}
 	if name != "" {
 		acct.name = name
 	}
 	acct.secret = a.passwordOf(acct, configured, access)
 	return acct, nil
+}
+
+// logInAs has the configuration's users in the address.
+func (acct *account) logInAs(c *accountConfig) (err error) {
+	if c.LoginAs != "" {
+		if acct.address.Authzid != "" {
+			return errors.New("login-as, and an authzid in its url")
+		}
+		if acct.address, err = acct.address.LoginAs(c.LoginAs); err != nil {
+			return err
+		}
+	}
+	if c.Master != "" {
+		if acct.address.Master != "" {
+			return errors.New("master, and another one in its url")
+		}
+		acct.address, err = acct.address.WithMaster(c.Master)
+	}
+	return err
 }
 
 func hostFirst(name string) string {
@@ -183,11 +205,9 @@ func (acct *account) source(a *app) (backup.Source, error) {
 	return imapsource.New(imapsource.Options{Dial: d.DialOdd, Parallel: acct.connections, Log: a.log}), nil
 }
 
-// location is the account's address without its parameters.
-func (acct *account) location() string {
-	location, _, _ := strings.Cut(acct.address.String(), "?")
-	return location
-}
+// location says which mailbox it is, whoever opens it and however. What a
+// restore notes of a mailbox it notes under this name.
+func (acct *account) location() string { return acct.address.Mailbox().String() }
 
 // target is where mail is restored to.
 func (acct *account) target(a *app) (restore.Target, error) {

@@ -44,6 +44,13 @@ type accountConfig struct {
 	// URL is where the mail is: imaps://user@host, imap://user@host (STARTTLS),
 	// imap+insecure://user@host (clear text), maildir:DIR, mbox:DIR.
 	URL string `toml:"url"`
+	// LoginAs is a user who may open the mailbox of the url's user, and whose
+	// password it is: an administrator of Cyrus, a proxy user. It is what
+	// ?authzid= is in a URL. (SASL authorization identity, RFC 4616.)
+	LoginAs string `toml:"login-as"`
+	// Master is a master user of Dovecot, who logs in as "alice*master" with a
+	// password of their own. It is what ?master= is in a URL.
+	Master string `toml:"master"`
 	// The password: a file with it, a command that prints it, or the name of an
 	// environment variable that has it.
 	PasswordFile    string `toml:"password-file"`
