@@ -140,7 +140,7 @@ func (f *mboxFolder) count(ctx context.Context) (*mailfiles.Mbox, error) {
 	case s.half:
 		s.doubt = fmt.Errorf("%w: the message at the end of the file is not all there yet; the next run reads it", backup.ErrEnumeration)
 	case changed:
-		s.doubt = fmt.Errorf("%w: a mail program kept writing to the file all the while", backup.ErrEnumeration)
+		s.doubt = fmt.Errorf("%w: a mail program kept writing to the file, or had it locked, all the while", backup.ErrEnumeration)
 	}
 	f.census, f.index, f.kept = s.finish(s.uids.last()), s.index, s.kept
 	return b, nil
@@ -157,7 +157,7 @@ func (f *mboxFolder) look(ctx context.Context, uids func() uidGiver) (b *mailfil
 		err = s.read(ctx, b)
 		if err == nil {
 			f.reading()
-			if err = b.Check(); err == nil {
+			if err = heldStill(b); err == nil {
 				return b, s, false, nil
 			}
 			changed = errors.Is(err, mailfiles.ErrChanged)
@@ -176,6 +176,20 @@ func (f *mboxFolder) look(ctx context.Context, uids func() uidGiver) (b *mailfil
 		case <-time.After(lookAgain):
 		}
 	}
+}
+
+// heldStill returns mailfiles.ErrChanged if the file changed since it was
+// opened, or if a mail program has it locked: one that writes a file anew
+// may pause in the middle of it.
+func heldStill(b *mailfiles.Mbox) error {
+	if err := b.Check(); err != nil {
+		return err
+	}
+	locked, err := b.InUse()
+	if err == nil && locked {
+		err = fmt.Errorf("a mail program has it locked: %w", mailfiles.ErrChanged)
+	}
+	return err
 }
 
 // A uidGiver says which UID a message has; 0 leaves it out.

@@ -273,6 +273,28 @@ func TestMboxThatNeverHoldsStillLosesNothing(t *testing.T) {
 	}
 }
 
+// A mail program writes a file anew, and stops in the middle of it, as a slow
+// disk makes it: the file holds still, and half of it is not there.
+func TestMboxThatIsHalfWrittenUnderALockLosesNothing(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	write(t, root+"/a", mbox(letters(0, 10)...))
+	repo := newRepository(t)
+	runDir(t, repo, "mbox", root)
+	write(t, root+"/a.lock", "4711")
+	write(t, root+"/a", mbox(letters(0, 3)...))
+	result, v := runDir(t, repo, "mbox", root)
+	if !result.Snapshot.Marks.Has(storage.Incomplete) || result.Snapshot.Stats.Gone != 0 {
+		t.Errorf("marked %q, %d gone", result.Snapshot.Marks, result.Snapshot.Stats.Gone)
+	}
+	wantEqual(t, "while it is locked", v.octets("a"), letters(0, 10))
+	write(t, root+"/a", mbox(letters(0, 11)...))
+	remove(t, root+"/a.lock")
+	result, v = runDir(t, repo, "mbox", root)
+	wantEqual(t, "when it is written", v.octets("a"), letters(0, 11))
+	wantStats(t, result, 1, 0, 0)
+}
+
 func TestWhatIsNoMailInAnMboxIsLeftOut(t *testing.T) {
 	t.Parallel()
 	pseudo := "Date: 5 Sep 2000 10:36:07 -0700\nFrom: Mail System Internal Data <MAILER-DAEMON@h>\nSubject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\nMessage-ID: <968175367@h>\nX-IMAP: 0968175367 0000000001\nStatus: RO\n\n" +

@@ -79,7 +79,7 @@ func isStillThere(root *os.Root, name string, file *os.File) bool {
 // host that is no more is removed; others are respected for as long as we
 // wait.
 func createDotlock(ctx context.Context, root *os.Root, lock string, deadline time.Time) (string, error) {
-	host, _ := os.Hostname() // without a name, no lock is known to be of this host
+	host, _ := os.Hostname()
 	for {
 		err := writeDotlock(root, lock, fmt.Sprintf("%d:%s", os.Getpid(), host))
 		switch {
@@ -90,14 +90,11 @@ func createDotlock(ctx context.Context, root *os.Root, lock string, deadline tim
 		case !errors.Is(err, fs.ErrExist):
 			return "", err
 		}
-		text, err := readSmall(root, lock)
-		if pid, of, ok := strings.Cut(strings.TrimSpace(string(text)), ":"); err == nil && ok && of == host && host != "" {
-			if n, err := strconv.Atoi(pid); err == nil && isDead(n) {
-				if err := root.Remove(lock); err != nil && !errors.Is(err, fs.ErrNotExist) {
-					return "", err
-				}
-				continue
+		if text, err := readSmall(root, lock); err == nil && isOfTheDead(string(text)) {
+			if err := root.Remove(lock); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return "", err
 			}
+			continue
 		}
 		if time.Now().After(deadline) {
 			return "", fmt.Errorf("%s is there: %w", lock, ErrLocked)
@@ -106,6 +103,18 @@ func createDotlock(ctx context.Context, root *os.Root, lock string, deadline tim
 			return "", err
 		}
 	}
+}
+
+// isOfTheDead reports whether a lock file's text names a process of this host
+// that is no more.
+func isOfTheDead(text string) bool {
+	host, _ := os.Hostname() // without a name, no lock is known to be of this host
+	pid, of, ok := strings.Cut(strings.TrimSpace(text), ":")
+	if !ok || of != host || host == "" {
+		return false
+	}
+	n, err := strconv.Atoi(pid)
+	return err == nil && isDead(n)
 }
 
 // writeDotlock creates the lock file, with its text in it from the first

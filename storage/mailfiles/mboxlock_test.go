@@ -3,6 +3,7 @@ package mailfiles
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -47,5 +48,45 @@ func TestLockFileIsNeverEmpty(t *testing.T) {
 	<-stopped
 	if left, _ := os.ReadDir(dir); len(left) > 0 {
 		t.Errorf("%v are left", left)
+	}
+}
+
+// inUse reports whether somebody has the mbox locked.
+func inUse(t *testing.T, name string) bool {
+	t.Helper()
+	b, err := OpenMbox(name, MboxOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	is, err := b.InUse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return is
+}
+
+func TestLockFilesSayThatAnMboxIsInUse(t *testing.T) {
+	t.Parallel()
+	name := writeMbox(t)
+	if inUse(t, name) {
+		t.Error("without a lock it is in use")
+	}
+	if err := os.WriteFile(name+".lock", []byte("0"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	if !inUse(t, name) {
+		t.Error("with a lock file it is not in use")
+	}
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(name+".lock", old, old); err != nil {
+		t.Fatal(err)
+	}
+	if inUse(t, name) {
+		t.Error("a lock that was left an hour ago counts")
+	}
+	b := ReadMbox(strings.NewReader(""), 0, MboxOptions{})
+	if is, err := b.InUse(); is || err != nil {
+		t.Errorf("what is no file: %v, %v", is, err)
 	}
 }

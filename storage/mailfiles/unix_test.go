@@ -81,6 +81,9 @@ func TestFcntlLocksOfOtherProcesses(t *testing.T) {
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "locked\n" {
 		t.Fatalf("the other process says %q, %v", line, err)
 	}
+	if !inUse(t, name) {
+		t.Error("a file that another process has an fcntl lock on is not in use")
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if _, err := AppendMbox(ctx, name); !errors.Is(err, context.DeadlineExceeded) {
@@ -88,6 +91,9 @@ func TestFcntlLocksOfOtherProcesses(t *testing.T) {
 	}
 	in.Close()
 	child.Wait()
+	if inUse(t, name) {
+		t.Error("a file that nobody locks any more is in use")
+	}
 	appendAll(t, name, "x")
 }
 
@@ -124,5 +130,52 @@ func TestAnMboxThatIsReplacedWhileWeWait(t *testing.T) {
 	}
 	if _, texts := readFile(t, name); len(texts) != 3 {
 		t.Errorf("%q", texts)
+	}
+}
+
+func TestFlockOfOtherPrograms(t *testing.T) {
+	t.Parallel()
+	name := writeMbox(t)
+	other, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	for _, c := range []struct {
+		how   int
+		inUse bool
+	}{{syscall.LOCK_SH, false}, {syscall.LOCK_EX, true}, {syscall.LOCK_UN, false}} {
+		if err := syscall.Flock(int(other.Fd()), c.how); err != nil {
+			t.Fatal(err)
+		}
+		if got := inUse(t, name); got != c.inUse {
+			t.Errorf("after flock %d: in use is %v", c.how, got)
+		}
+	}
+}
+
+func TestLockFileOfADeadProcessDoesNotCount(t *testing.T) {
+	t.Parallel()
+	name := writeMbox(t)
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command(os.Args[0], "-test.run=^$")
+	if err := child.Run(); err != nil {
+		t.Fatal(err)
+	}
+	for text, counts := range map[string]bool{
+		fmt.Sprintf("%d:%s", child.Process.Pid, host):     false,
+		fmt.Sprintf("%d:%s", os.Getpid(), host):           true,
+		fmt.Sprintf("%d:not-%s", child.Process.Pid, host): true,
+		fmt.Sprint(child.Process.Pid):                     true,
+	} {
+		if err := os.WriteFile(name+".lock", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if inUse(t, name) != counts {
+			t.Errorf("%q: counts is %v", text, !counts)
+		}
 	}
 }
