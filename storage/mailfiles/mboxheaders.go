@@ -118,6 +118,8 @@ func (s *statusFields) field(name, value string) {
 		}
 	case "x-mozilla-status":
 		s.mozilla(value)
+	case "x-mozilla-status2":
+		s.mozilla2(value)
 	case "received", "return-path", "delivered-to":
 		s.traced = true
 	case "x-imap":
@@ -138,26 +140,44 @@ func (s *statusFields) letters(value string, pairs ...string) {
 	}
 }
 
-// mozilla reads X-Mozilla-Status, four hexadecimal digits (Mozilla's
-// nsMsgMessageFlags.idl). Its 0008 says that the user deleted the message; it
-// counts only above all that the way through the net adds, where Thunderbird
-// writes it, since otherwise a sender could delete his mail from an archive.
+// A bitFlag is a bit of Mozilla's nsMsgMessageFlags.idl and the flag it is.
+type bitFlag struct {
+	bit  uint64
+	flag string
+}
+
+// mozilla reads X-Mozilla-Status, four hexadecimal digits. Its 0008 says that
+// the user deleted the message; it counts only above all that the way through
+// the net adds, where Thunderbird writes it, since otherwise a sender could
+// delete his mail from an archive.
 func (s *statusFields) mozilla(value string) {
+	bits := s.bits(value, bitFlag{0x0001, flagSeen}, bitFlag{0x0002, flagAnswered}, bitFlag{0x0004, flagFlagged}, bitFlag{0x1000, flagForwarded})
+	if bits&0x0008 != 0 && !s.traced {
+		s.expunged = true
+	}
+}
+
+// mozilla2 reads X-Mozilla-Status2, eight hexadecimal digits. Three bits are
+// the number of a label, which Thunderbird has as a keyword by now.
+func (s *statusFields) mozilla2(value string) {
+	bits := s.bits(value, bitFlag{0x0020_0000, flagDeleted}, bitFlag{0x0080_0000, "$MDNSent"})
+	if label := bits >> 25 & 7; 1 <= label && label <= 5 {
+		s.found = addFlag(s.found, "$label"+strconv.FormatUint(label, 10))
+	}
+}
+
+// bits reads a hexadecimal number and adds the flags whose bits it has.
+func (s *statusFields) bits(value string, flags ...bitFlag) uint64 {
 	bits, err := strconv.ParseUint(value, 16, 32)
 	if err != nil {
-		return
+		return 0
 	}
-	for _, f := range []struct {
-		bit  uint64
-		flag string
-	}{{0x0001, flagSeen}, {0x0002, flagAnswered}, {0x0004, flagFlagged}, {0x1000, flagForwarded}} {
+	for _, f := range flags {
 		if bits&f.bit != 0 {
 			s.found = addFlag(s.found, f.flag)
 		}
 	}
-	if bits&0x0008 != 0 && !s.traced {
-		s.expunged = true
-	}
+	return bits
 }
 
 // internal reports whether the fields are those of c-client's pseudo message,
