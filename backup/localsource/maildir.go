@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"strings"
@@ -14,7 +15,15 @@ import (
 	"restante/storage/mailfiles"
 )
 
-type maildirTree struct{ *mailfiles.MaildirTree }
+type maildirTree struct {
+	*mailfiles.MaildirTree
+	// headers says that flags stand in the messages' headers, as Thunderbird
+	// has it, and not in the files' names.
+	headers bool
+}
+
+// specialUse is not known: a Maildir has no place for it.
+func (*maildirTree) specialUse([]string) []string { return nil }
 
 // subscribed goes by the tree's file of subscriptions. Where there is none,
 // mail programs show all folders, and so they count as subscribed to.
@@ -33,7 +42,7 @@ func (t *maildirTree) subscribed() (func([]string) bool, error) {
 }
 
 func (t *maildirTree) begin(path string, known backup.Known, notes *notes) folder {
-	return &maildirFolder{tree: t.MaildirTree, path: path, known: known, notes: notes}
+	return &maildirFolder{tree: t.MaildirTree, path: path, headers: t.headers, known: known, notes: notes}
 }
 
 // inboxFirst writes INBOX as one does.
@@ -46,10 +55,11 @@ func inboxFirst(levels []string) []string {
 
 // A maildirFolder is a Maildir in a run.
 type maildirFolder struct {
-	tree  *mailfiles.MaildirTree
-	path  string
-	known backup.Known
-	notes *notes
+	tree    *mailfiles.MaildirTree
+	path    string
+	headers bool
+	known   backup.Known
+	notes   *notes
 
 	mu     sync.Mutex // guards what follows
 	census *census    // nil until it was opened; then it stays
@@ -69,7 +79,7 @@ func (f *maildirFolder) open(ctx context.Context) (backup.Mailbox, error) {
 			return nil, err
 		}
 	}
-	return &maildirMailbox{census: f.census, keys: f.keys, dir: dir}, nil
+	return &maildirMailbox{census: f.census, keys: f.keys, headers: f.headers, dir: dir}, nil
 }
 
 // keywordFile is where a folder names its keywords.
@@ -100,6 +110,14 @@ func (f *maildirFolder) count(ctx context.Context, dir *mailfiles.MaildirFolder)
 	keys := make([]string, 0, listing.Len())
 	var unknown []mailfiles.MaildirMessage
 	for m := range listing.Messages() {
+		if f.headers {
+			if m.Flags, err = headerFlags(ctx, dir, m); err != nil {
+				if ctx.Err() != nil {
+					return err
+				}
+				c.flagsUnknown = true // and if it cannot be read at all, that shows later
+			}
+		}
 		if uid := numbers.known[m.Key]; uid != 0 {
 			c.add(uid, uint32(len(keys)), m.Flags)
 			keys = append(keys, m.Key)
@@ -123,9 +141,10 @@ func (f *maildirFolder) count(ctx context.Context, dir *mailfiles.MaildirFolder)
 // A maildirMailbox reads a Maildir for one worker.
 type maildirMailbox struct {
 	*census
-	keys  []string
-	dir   *mailfiles.MaildirFolder
-	spool spool
+	keys    []string
+	headers bool
+	dir     *mailfiles.MaildirFolder
+	spool   spool
 }
 
 func (m *maildirMailbox) Close() error {
@@ -170,5 +189,11 @@ func (m *maildirMailbox) read(ctx context.Context, uid uint32, key string) (*bac
 	if err != nil {
 		return nil, fmt.Errorf("reading the message %q: %w", key, err)
 	}
-	return &backup.Fetched{UID: uid, Key: key, Flags: file.Flags, InternalDate: file.Date, Body: body, Size: size}, nil
+	flags := file.Flags
+	if m.headers {
+		if flags, err = withHeaderFlags(flags, io.NewSectionReader(body, 0, size)); err != nil {
+			return nil, err
+		}
+	}
+	return &backup.Fetched{UID: uid, Key: key, Flags: flags, InternalDate: file.Date, Body: body, Size: size}, nil
 }

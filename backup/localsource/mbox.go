@@ -30,6 +30,10 @@ func (*mboxTree) subscribed() (func([]string) bool, error) { return all, nil }
 
 func all([]string) bool { return true }
 
+// specialUse is not known: names mean different things in different programs.
+func (*mboxTree) specialUse([]string) []string { return nil }
+func (*mboxFile) specialUse([]string) []string { return nil }
+
 func (t *mboxTree) begin(path string, known backup.Known, notes *notes) folder {
 	open := func() (*mailfiles.Mbox, error) { return t.Open(path, mboxOptions) }
 	return &mboxFolder{openFile: open, known: known, notes: notes, reading: t.reading}
@@ -142,6 +146,7 @@ func (f *mboxFolder) count(ctx context.Context) (*mailfiles.Mbox, error) {
 	case changed:
 		s.doubt = fmt.Errorf("%w: a mail program kept writing to the file, or had it locked, all the while", backup.ErrEnumeration)
 	}
+	f.notes.deleted(s.deleted)
 	f.census, f.index, f.kept = s.finish(s.uids.last()), s.index, s.kept
 	return b, nil
 }
@@ -214,6 +219,7 @@ type survey struct {
 	uids    uidGiver
 	index   []indexed
 	kept    map[uint32]mailfiles.MboxMessage
+	deleted int  // messages that a mail program has deleted and not removed yet
 	half    bool // the last message was left out
 	lastNew bool // the last message is a new one
 }
@@ -228,6 +234,9 @@ func (s *survey) read(ctx context.Context, b *mailfiles.Mbox) error {
 		out, err := isNoMail(b, &m)
 		if err != nil {
 			return err
+		}
+		if m.Expunged {
+			s.deleted++
 		}
 		if !out {
 			copies[i.content]++

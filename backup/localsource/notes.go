@@ -15,6 +15,7 @@ type notes struct {
 	alone   []string   // what was left alone, the first of them
 	more    int        // how many others there were
 	inexact int64      // messages read that may have been quoted
+	removed int64      // messages that mail programs have deleted and not removed
 }
 
 // mostAlone is how many things are named that were left alone.
@@ -23,7 +24,7 @@ const mostAlone = 5
 func (n *notes) clear() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.alone, n.more, n.inexact = nil, 0, 0
+	n.alone, n.more, n.inexact, n.removed = nil, 0, 0, 0
 }
 
 // leftAlone notes something that is no mail, or cannot be read as mail.
@@ -45,6 +46,13 @@ func (n *notes) maybeQuoted() {
 	n.inexact++
 }
 
+// deleted counts messages that are in the files and in no folder any more.
+func (n *notes) deleted(count int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.removed += int64(count)
+}
+
 func (n *notes) sentences() (list []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -57,6 +65,9 @@ func (n *notes) sentences() (list []string) {
 	}
 	if n.inexact > 0 {
 		list = append(list, fmt.Sprintf("%d new messages have lines that begin with \">From \", and nothing tells whether the \">\" was there before they came into the file; they are kept as they stand", n.inexact))
+	}
+	if n.removed > 0 {
+		list = append(list, fmt.Sprintf("left out are messages that were deleted in Thunderbird and are in its files until it compacts the folders: %d", n.removed))
 	}
 	return list
 }

@@ -1,6 +1,6 @@
 // Package localsource reads mail that lies in files on this computer:
-// [OpenMaildir] and [OpenMbox] make a backup.Source of a directory. It opens
-// files for reading and changes nothing.
+// [OpenMaildir], [OpenMbox] and [OpenThunderbird] make a backup.Source of a
+// directory. It opens files for reading and changes nothing.
 //
 // Local mail has no UIDs, so a message is known by a key: in a Maildir its
 // unique name, in an mbox a hash of its content. A key that the last snapshot
@@ -31,6 +31,8 @@ type tree interface {
 	Folders(ctx context.Context) ([]mailfiles.Folder, []mailfiles.Skipped, error)
 	// subscribed returns what tells whether a folder is subscribed to.
 	subscribed() (func(levels []string) bool, error)
+	// specialUse tells what a folder is for, as far as its name does.
+	specialUse(levels []string) []string
 	// begin begins with a folder for a run; it does not open anything yet.
 	begin(path string, known backup.Known, notes *notes) folder
 	Close() error
@@ -60,7 +62,7 @@ func OpenMaildir(dir string, log *slog.Logger) (backup.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newSource("maildir", dir, &maildirTree{t}, log), nil
+	return newSource("maildir", dir, &maildirTree{MaildirTree: t}, log), nil
 }
 
 // OpenMbox opens a directory with mbox files in it, as mailfiles.MboxTree
@@ -87,8 +89,16 @@ func newSource(kind, dir string, t tree, log *slog.Logger) *source {
 	return &source{kind: kind, dir: dir, tree: t, notes: notes{log: log}}
 }
 
-// Kind is "maildir" or "mbox".
+// Kind is "maildir", "mbox" or "thunderbird".
 func (s *source) Kind() string { return s.kind }
+
+// what is the kind as people say it.
+func (s *source) what() string {
+	if s.kind == "thunderbird" {
+		return "mail of Thunderbird"
+	}
+	return s.kind
+}
 
 // Parallel is how many folders are read at once. Cutting and compressing take
 // the time, not reading.
@@ -109,7 +119,7 @@ func (s *source) List(ctx context.Context) ([]backup.Listed, error) {
 	if len(folders) == 0 {
 		// Rather the wrong directory, or a disk that is not there, than an
 		// account without a folder.
-		err := fmt.Errorf("there is no %s in %s", s.kind, s.dir)
+		err := fmt.Errorf("there is no %s in %s", s.what(), s.dir)
 		if len(skipped) > 0 {
 			err = fmt.Errorf("%w (%s: %s)", err, skipped[0].Path, skipped[0].Reason)
 		}
@@ -125,7 +135,7 @@ func (s *source) List(ctx context.Context) ([]backup.Listed, error) {
 	var list []backup.Listed
 	mailfiles.InboxInCapitals(folders)
 	for _, f := range folders {
-		l := backup.Listed{Levels: f.Levels, Subscribed: subscribed(f.Levels)}
+		l := backup.Listed{Levels: f.Levels, Subscribed: subscribed(f.Levels), SpecialUse: s.tree.specialUse(f.Levels)}
 		if f.Raw {
 			l.Raw = []byte(f.Path)
 		}
@@ -155,7 +165,10 @@ func (s *source) leftAlone(skipped []mailfiles.Skipped) (unseen []string) {
 // cannotBeSeen tells what is there and cannot be read from what is none of
 // our business: links, pipes, files that are no mbox.
 func (s *source) cannotBeSeen(path string) bool {
-	name := filepath.Join(s.dir, filepath.FromSlash(path))
+	name := filepath.FromSlash(path)
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(s.dir, name)
+	}
 	info, err := os.Lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

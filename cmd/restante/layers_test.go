@@ -27,12 +27,14 @@ var layers = map[string]string{
 	"storage/mailfiles":           "",
 	"storage":                     "storage/objects storage/ledger storage/messages storage/internal/seal storage/internal/pack storage/internal/index",
 
+	"storage/mailfiles/thunderbird": "",
+
 	"backup":                            "storage storage/ledger storage/messages",
 	"backup/accounts":                   "backup/accounts/imapconn",
 	"backup/accounts/imapconn":          "",
 	"backup/accounts/imapconn/imaptest": "",
 	"backup/imapsource":                 "backup backup/accounts/imapconn storage",
-	"backup/localsource":                "backup storage storage/mailfiles",
+	"backup/localsource":                "backup storage storage/mailfiles storage/mailfiles/thunderbird",
 
 	"restore": "storage",
 	// The connection between a server and go-imap is one thing, whichever way

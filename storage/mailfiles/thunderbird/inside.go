@@ -1,0 +1,62 @@
+package thunderbird
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Inside returns the profile that a path is in, or is, and where in it; ""
+// if it is in none. Symbolic links on the way are followed, and the path need
+// not be there yet.
+func Inside(path string) (profile, below string, err error) {
+	path, err = filepath.Abs(path)
+	if err != nil {
+		return "", "", err
+	}
+	path = followed(path)
+	for dir := path; ; dir = filepath.Dir(dir) {
+		if isProfileDir(dir) {
+			below, err = filepath.Rel(dir, path)
+			return dir, filepath.ToSlash(below), err
+		}
+		if dir == filepath.Dir(dir) {
+			return "", "", nil
+		}
+	}
+}
+
+// followed is a path without symbolic links, as far as it is there.
+func followed(path string) string {
+	rest := ""
+	for dir := path; ; dir = filepath.Dir(dir) {
+		if there, err := filepath.EvalSymlinks(dir); err == nil {
+			return filepath.Join(there, rest)
+		}
+		if dir == filepath.Dir(dir) {
+			return path
+		}
+		rest = filepath.Join(filepath.Base(dir), rest)
+	}
+}
+
+// isProfileDir reports whether a directory has settings and mail.
+func isProfileDir(dir string) bool {
+	if _, err := os.Stat(filepath.Join(dir, "prefs.js")); err != nil {
+		return false
+	}
+	for _, name := range mailDirs {
+		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && info.IsDir() {
+			return true
+		}
+	}
+	return false
+}
+
+// IsServerFolder reports whether below, a path in a profile as Inside gives
+// it, is a folder of a server, and not the server's or something else.
+func IsServerFolder(below string) bool {
+	parts := strings.Split(below, "/")
+	return len(parts) > 2 && slices.Contains(mailDirs, parts[0])
+}
