@@ -42,6 +42,8 @@ var layers = map[string]string{
 	"restore/imaptarget": "restore storage/messages backup/accounts/imapconn",
 	"restore/export":     "restore storage storage/mailfiles storage/messages",
 
+	"schedules/retention": "storage",
+
 	"cmd/testbed":         "cmd/testbed/rawimap cmd/testbed/bench cmd/testbed/crash cmd/testbed/site",
 	"cmd/testbed/bench":   "cmd/testbed/site cmd/testbed/rawimap",
 	"cmd/testbed/crash":   "cmd/testbed/site cmd/testbed/rawimap",
