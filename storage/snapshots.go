@@ -2,7 +2,6 @@ package storage
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -25,7 +24,12 @@ func (r *Repository) Accounts() (accounts []string) {
 
 // Snapshots lists an account's snapshots, oldest first.
 func (r *Repository) Snapshots(account string) (list []Snapshot) {
-	r.ledger.View(func(s *ledger.State) { list = slices.Clone(s.Snapshots[account]) })
+	r.ledger.View(func(s *ledger.State) { list = oldestFirst(s.Snapshots[account]) })
+	return list
+}
+
+func oldestFirst(snapshots []Snapshot) []Snapshot {
+	list := slices.Clone(snapshots)
 	slices.SortStableFunc(list, func(a, b Snapshot) int {
 		return cmp.Or(cmp.Compare(a.Started, b.Started), cmp.Compare(a.Finished, b.Finished))
 	})
@@ -186,23 +190,6 @@ func (r *Repository) Since(account string, p Point) ([]Snapshot, error) {
 func (r *Repository) packs() (list []ledger.Pack) {
 	r.ledger.View(func(s *ledger.State) { list = slices.Collect(maps.Values(s.Packs)) })
 	return list
-}
-
-// Forget drops snapshots from the repository. What only they needed stays in
-// the store until it is pruned.
-func (r *Repository) Forget(ctx context.Context, ids []ID, reason string) error {
-	return r.ledger.Append(ctx, func(s *ledger.State) (ledger.Body, error) {
-		for _, id := range ids {
-			snap, ok := s.Snapshot(id)
-			if !ok {
-				return nil, fmt.Errorf("%s: %w", id.Short(), ErrNoSnapshot)
-			}
-			if s.Held(snap.Account) {
-				return nil, fmt.Errorf("snapshot %s of %q is under a hold", id.Short(), snap.Account)
-			}
-		}
-		return &ledger.Forget{Snapshots: ids, Reason: reason}, nil
-	})
 }
 
 // Marks of snapshots.
