@@ -55,6 +55,9 @@ type Point struct {
 
 func (p Point) String() string { return p.text }
 
+// IsID says that the point is a snapshot's id.
+func (p Point) IsID() bool { return p.id != "" }
+
 // ParsePoint reads a point in time as people write it, in the zone of now: a
 // date (2026-11-20: the end of that day), a time (2026-11-20 14:00, or RFC
 // 3339), an age (90m, 12h, 3d, 2w, 6mo, 1y), "latest", or the beginning of a

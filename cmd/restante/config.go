@@ -33,6 +33,13 @@ type config struct {
 	Identity string `toml:"identity"`
 	// CacheDir is the local cache; the user's cache directory if empty.
 	CacheDir string `toml:"cache-dir"`
+	// Keep are the keep rules of all accounts that have none of their own:
+	// "last 7, daily 30, weekly 12, monthly 36, yearly 10, within 90d". Without
+	// any, restante forget forgets nothing.
+	Keep string `toml:"keep"`
+	// TimeZone is where the days and months of keep rules begin, such as
+	// "Europe/Berlin"; that of this computer if empty.
+	TimeZone string `toml:"time-zone"`
 	// Accounts, by name. The name is what snapshots are listed under.
 	Accounts map[string]*accountConfig `toml:"account"`
 
@@ -63,6 +70,8 @@ type accountConfig struct {
 	Exclude []string `toml:"exclude"`
 	// Vault is the vault that the account is kept in; empty for the default.
 	Vault string `toml:"vault"`
+	// Keep are the account's own keep rules.
+	Keep string `toml:"keep"`
 }
 
 // configuration reads the configuration file, once.
@@ -134,6 +143,9 @@ func parseConfig(path string, b []byte) (*config, error) {
 		if account == nil || account.URL == "" {
 			return nil, withHint(fmt.Errorf("%s: account %q has no url: %w", path, name, errUsage), "add a line such as: url = \"imaps://%s@mail.example.org\"", name)
 		}
+	}
+	if err := c.proveKeep(); err != nil {
+		return nil, err
 	}
 	return c, nil
 }

@@ -124,6 +124,8 @@ func hintFor(err error) string {
 		return "restante check --read-data names everything that is damaged; a copy or an older version of the object in the store mends it"
 	case errors.Is(err, storage.ErrNoSnapshot):
 		return "restante snapshots lists what there is"
+	case errors.Is(err, storage.ErrHeld):
+		return "what is under a hold stays until the hold is released"
 	case errors.Is(err, storage.ErrPruned):
 		return "run it again"
 	case errors.Is(err, imapconn.ErrLogin):

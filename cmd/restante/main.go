@@ -34,6 +34,7 @@ type cli struct {
 	Diff      diffCmd      `cmd:"" help:"Tell what changed between two points in time."`
 	Vanished  vanishedCmd  `cmd:"" help:"List messages that were in an account and are not any more."`
 	Restore   restoreCmd   `cmd:"" help:"Put messages back: to a server, a Maildir or an mbox directory."`
+	Forget    forgetCmd    `cmd:"" help:"Forget snapshots that no keep rule keeps."`
 	Check     checkCmd     `cmd:"" help:"Prove that the repository is whole."`
 	Probe     probeCmd     `cmd:"" help:"Prove that a store can hold a repository."`
 	Stats     statsCmd     `cmd:"" help:"Tell how much is stored, and of what."`
