@@ -80,6 +80,13 @@ func New(store objects.Store, sealer Sealer, config [32]byte, writer string) *Le
 	return &Ledger{store: store, sealer: sealer, writer: writer, pause: Pause, state: s, verified: true}
 }
 
+// Anew returns a ledger in the same store that nothing was read of yet.
+func (l *Ledger) Anew(config [32]byte) *Ledger {
+	n := New(l.store, l.sealer, config, l.writer)
+	n.pause = l.pause
+	return n
+}
+
 // View calls f with the state, which f may neither change nor keep.
 func (l *Ledger) View(f func(*State)) {
 	l.mu.RLock()

@@ -31,6 +31,7 @@ type Set struct {
 	mu     sync.RWMutex // guards what follows
 	tables []*table
 	packs  map[ulid.ULID]bool // covered by a table
+	marked bool               // Marks refer to the tables: they stay
 }
 
 // OpenSet opens the tables in dir, making the directory if need be. Tables
@@ -109,7 +110,7 @@ func (s *Set) Add(packs []Pack, keep func(ulid.ULID) bool) error {
 		return fmt.Errorf("write index table: %w", err)
 	}
 	s.add(t)
-	if len(s.tables) <= mostTables {
+	if len(s.tables) <= mostTables || s.marked {
 		return nil
 	}
 	return s.merge(keep)

@@ -178,6 +178,12 @@ func (t *table) location(r record) Location {
 
 // lookup calls found for each record of the blob until it returns true.
 func (t *table) lookup(id pack.ID, found func(Location) bool) error {
+	return t.find(id, func(_ int, r record) bool { return found(t.location(r)) })
+}
+
+// find calls found for each record of the blob, with its number in the table,
+// until it returns true.
+func (t *table) find(id pack.ID, found func(n int, r record) bool) error {
 	first := binary.BigEndian.Uint64(id[:])
 	// The last block that begins below the id may hold it, as may those that
 	// begin with the same octets.
@@ -195,7 +201,7 @@ func (t *table) lookup(id pack.ID, found func(Location) bool) error {
 			if err != nil {
 				return err
 			}
-			if found(t.location(r)) {
+			if found(i*perBlock+j, r) {
 				return nil
 			}
 		}
