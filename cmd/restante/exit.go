@@ -120,6 +120,8 @@ func hintFor(err error) string {
 		return "install a newer version of restante"
 	case errors.Is(err, ledger.ErrUnknown):
 		return "run the same again when the store answers; nothing is stored twice"
+	case errors.Is(err, storage.ErrImplausible):
+		return "restante check --read-data names everything that is damaged. Nothing is removed until it is mended, or the snapshots that need it are forgotten"
 	case errors.Is(err, ledger.ErrChain), errors.Is(err, storage.ErrDamaged), errors.Is(err, storage.ErrMissing):
 		return "restante check --read-data names everything that is damaged; a copy or an older version of the object in the store mends it"
 	case errors.Is(err, storage.ErrNoSnapshot):

@@ -35,6 +35,7 @@ type cli struct {
 	Vanished  vanishedCmd  `cmd:"" help:"List messages that were in an account and are not any more."`
 	Restore   restoreCmd   `cmd:"" help:"Put messages back: to a server, a Maildir or an mbox directory."`
 	Forget    forgetCmd    `cmd:"" help:"Forget snapshots that no keep rule keeps."`
+	Prune     pruneCmd     `cmd:"" help:"Remove what no snapshot needs from the repository."`
 	Check     checkCmd     `cmd:"" help:"Prove that the repository is whole."`
 	Probe     probeCmd     `cmd:"" help:"Prove that a store can hold a repository."`
 	Stats     statsCmd     `cmd:"" help:"Tell how much is stored, and of what."`
