@@ -34,6 +34,8 @@ var layers = map[string]string{
 	"backup/accounts/oauth":             "",
 	"backup/accounts/imapconn":          "",
 	"backup/accounts/imapconn/imaptest": "",
+	"backup/accounts/pop3conn":          "",
+	"backup/accounts/pop3conn/pop3test": "",
 	"backup/imapsource":                 "backup backup/accounts/imapconn storage",
 	"backup/localsource":                "backup storage storage/mailfiles storage/mailfiles/thunderbird",
 
@@ -60,6 +62,7 @@ var homes = map[string]string{
 	"github.com/minio/":           "storage/objects/s3",
 	"github.com/emersion/go-imap": "backup/accounts/imapconn backup/imapsource restore/imaptarget cmd/restante",
 	"github.com/emersion/go-sasl": "backup/accounts/imapconn",
+	"github.com/knadh/":           "backup/accounts/pop3conn",
 	"filippo.io/age":              "storage cmd/restante cmd/testbed/site",
 	"github.com/klauspost/":       "storage/internal/seal",
 	"github.com/alecthomas/kong":  "cmd/restante",

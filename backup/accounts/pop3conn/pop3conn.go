@@ -1,0 +1,105 @@
+// Package pop3conn is the connection between a POP3 server and go-pop3: [Dial]
+// one, ask [Conn.List] what there is, [Conn.Retrieve] messages, and [Conn.Quit].
+//
+// go-pop3 is used as published (v1.0.2). It changes bare LFs, ends a message
+// at a dot behind one and takes the rest for answers, keeps whole messages in
+// memory, ends a list of unique-ids at an empty one, takes a blank line for
+// success and waits for ever; it knows no STLS, APOP, SASL or CAPA. So it is
+// not given the socket but a net.Conn that reads the server's answers first,
+// with limits and deadlines, and shows it each in the one form it is sure to
+// understand. Messages do not go through it at all but straight to a sink, octet
+// by octet as they are; the library sees an empty one.
+//
+//	server → socket → wire (patience, limits, un-stuffing) → go-pop3
+//	                                                     ↘ sink of a message
+//	server ← socket ← wire (which answers are due)       ← go-pop3
+package pop3conn
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	pop3 "github.com/knadh/go-pop3"
+)
+
+// Conn is a session with a maildrop open. One goroutine uses it at a time; Bind
+// and Close may be called from others.
+type Conn struct {
+	lib  *pop3.Conn
+	w    *wire
+	caps capabilities
+}
+
+// Bind ties the connection to ctx: when ctx ends, the connection is closed,
+// and whatever waits for it returns at once. stop undoes Bind.
+func (c *Conn) Bind(ctx context.Context) (stop func()) {
+	undo := context.AfterFunc(ctx, func() { c.w.fail(context.Cause(ctx)) })
+	return func() { undo() }
+}
+
+// Err says why the connection has ended. It is nil while it has not.
+func (c *Conn) Err() error { return c.w.err() }
+
+// Close ends the connection at once, without a word to the server. What was
+// marked by Delete stays where it is (RFC 1939 section 6).
+func (c *Conn) Close() error {
+	c.w.fail(net.ErrClosed)
+	return nil
+}
+
+// explain returns the error that a person or a retry loop wants to see in
+// place of one that the library returned for a command.
+func (c *Conn) explain(command string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if cause := c.w.err(); cause != nil {
+		return fmt.Errorf("%s: %w", command, cause)
+	}
+	if st := c.w.last; !st.ok {
+		if st.busy() && st.code != "" {
+			return fmt.Errorf("%s: %w: %s", command, ErrBusy, st)
+		}
+		return fmt.Errorf("%s: %w: %s", command, ErrRefused, st)
+	}
+	// The library does not understand what it was shown, and then nobody knows
+	// where the next answer begins.
+	return fmt.Errorf("%s: %w", command, c.w.failed(broken("%v", err)))
+}
+
+// list asks for an answer of many lines.
+func (c *Conn) list(command string) (*bytes.Buffer, error) {
+	text, err := c.lib.Cmd(command, true)
+	return text, c.explain(command, err)
+}
+
+// Noop keeps the connection alive.
+func (c *Conn) Noop() error { return c.explain("NOOP", c.lib.Noop()) }
+
+// Delete marks a message to be deleted when Quit is answered (RFC 1939 section
+// 5). Until then nothing is, and nothing is if the connection ends before.
+func (c *Conn) Delete(number int) error {
+	return c.explain(fmt.Sprint("DELE ", number), c.lib.Dele(number))
+}
+
+// Reset takes all marks of Delete back.
+func (c *Conn) Reset() error { return c.explain("RSET", c.lib.Rset()) }
+
+// Quit ends the session, and only now the server deletes what was marked (RFC
+// 1939 section 6). With an error that wraps ErrRefused it says that it did not
+// delete all of it; with any other, nobody knows whether it deleted anything.
+func (c *Conn) Quit(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, quitTime, fmt.Errorf("%w: no answer to QUIT", ErrTimeout))
+	defer cancel()
+	defer c.Bind(ctx)()
+	err := c.explain("QUIT", c.lib.Quit())
+	c.Close()
+	return err
+}
+
+// quitTime is how long the answer to QUIT may take: a server may write its
+// whole maildrop anew for it.
+const quitTime = 10 * time.Minute
