@@ -65,30 +65,40 @@ func FromFile(path string, log *slog.Logger) Secret {
 // standard error is shown if it fails.
 func FromCommand(line string, timeout time.Duration) Secret {
 	return func(ctx context.Context) (string, error) {
-		shell, flag := "/bin/sh", "-c"
-		if runtime.GOOS == "windows" {
-			shell, flag = "cmd", "/C"
-		}
-		ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("it has not ended within %v", timeout))
-		defer cancel()
-		cmd := exec.CommandContext(ctx, shell, flag, line)
-		var out, complaint limitedBuffer
-		cmd.Stdout, cmd.Stderr = &out, &complaint
-		cmd.WaitDelay = time.Second // for what it leaves running in the background
-		err := cmd.Run()
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
-		}
-		if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-			err = fmt.Errorf("the command %q: %w", line, err)
-			if s := strings.TrimSpace(complaint.String()); s != "" {
-				err = fmt.Errorf("%w: %s", err, s)
-			}
+		out, err := output(ctx, line, timeout, maxSecret)
+		if err != nil {
 			return "", err
 		}
-		first, _, _ := strings.Cut(out.String(), "\n")
+		first, _, _ := strings.Cut(string(out), "\n")
 		return notEmpty(strings.TrimSuffix(first, "\r"), "the first line that the command "+strconv.Quote(line)+" printed")
 	}
+}
+
+// output is what a command prints, up to most octets. The shell runs it, with
+// nothing to read.
+func output(ctx context.Context, line string, timeout time.Duration, most int) ([]byte, error) {
+	shell, flag := "/bin/sh", "-c"
+	if runtime.GOOS == "windows" {
+		shell, flag = "cmd", "/C"
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("it has not ended within %v", timeout))
+	defer cancel()
+	cmd := exec.CommandContext(ctx, shell, flag, line)
+	out, complaint := limitedBuffer{most: most}, limitedBuffer{most: maxSecret}
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	cmd.WaitDelay = time.Second // for what it leaves running in the background
+	err := cmd.Run()
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
+		err = fmt.Errorf("the command %q: %w", line, err)
+		if s := strings.TrimSpace(complaint.String()); s != "" {
+			err = fmt.Errorf("%w: %s", err, s)
+		}
+		return nil, err
+	}
+	return out.Bytes(), nil
 }
 
 // FromPrompt takes the secret from a person, by way of ask.
@@ -110,9 +120,12 @@ func notEmpty(s, where string) (string, error) {
 }
 
 // limitedBuffer keeps the beginning of what is written to it.
-type limitedBuffer struct{ bytes.Buffer }
+type limitedBuffer struct {
+	bytes.Buffer
+	most int // octets
+}
 
 func (b *limitedBuffer) Write(p []byte) (int, error) {
-	b.Buffer.Write(p[:min(len(p), maxSecret-b.Len())])
+	b.Buffer.Write(p[:min(len(p), b.most-b.Len())])
 	return len(p), nil
 }

@@ -40,8 +40,11 @@ type account struct {
 const commandTimeout = 2 * time.Minute
 
 // account finds an account by its name in the configuration, or by a URL.
-func (a *app) account(nameOrURL, name string, access *AccountAccess) (*account, error) {
+func (a *app) account(ctx context.Context, nameOrURL, name string, access *AccountAccess) (*account, error) {
 	c, err := a.configuration()
+	if err == nil && !isURL(nameOrURL) && !c.hasOwn(nameOrURL) {
+		c, err = a.expanded(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -147,20 +150,24 @@ func (a *app) passwordOf(acct *account, configured *accountConfig, access *Accou
 }
 
 // accounts finds several accounts; with none named, all of the configuration.
-func (a *app) accounts(names []string, name string, access *AccountAccess) ([]*account, error) {
+func (a *app) accounts(ctx context.Context, names []string, name string, access *AccountAccess) ([]*account, error) {
 	if len(names) == 0 {
-		c, err := a.configuration()
+		c, err := a.expanded(ctx)
 		if err != nil {
 			return nil, err
 		}
-		names = c.accountNames()
+		for _, n := range c.accountNames() {
+			if !c.Accounts[n].Skip {
+				names = append(names, n)
+			}
+		}
 	}
 	if name != "" && len(names) != 1 {
 		return nil, fmt.Errorf("--name is for one account: %w", errUsage)
 	}
 	var list []*account
 	for _, n := range names {
-		acct, err := a.account(n, name, access)
+		acct, err := a.account(ctx, n, name, access)
 		if err != nil {
 			return nil, err
 		}

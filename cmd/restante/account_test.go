@@ -12,7 +12,7 @@ func TestTwoMailboxesBehindOneLoginAreTwoPlaces(t *testing.T) {
 		"imaps://alice@h?master=admin", "imaps://bob@h?master=admin",
 	} {
 		a := &app{Globals: new(Globals), file: new(config), env: lookupEnv}
-		acct, err := a.account(url+"&ca=x", "", new(AccountAccess))
+		acct, err := a.account(t.Context(), url+"&ca=x", "", new(AccountAccess))
 		if err != nil {
 			t.Fatal(err)
 		}

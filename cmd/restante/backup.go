@@ -55,7 +55,7 @@ type missingJSON struct {
 }
 
 func (c *backupCmd) Run(ctx context.Context, a *app) error {
-	list, err := a.accounts(c.Accounts, c.Name, &c.AccountAccess)
+	list, err := a.accounts(ctx, c.Accounts, c.Name, &c.AccountAccess)
 	if err != nil {
 		return err
 	}

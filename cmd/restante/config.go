@@ -42,6 +42,8 @@ type config struct {
 	TimeZone string `toml:"time-zone"`
 	// Accounts, by name. The name is what snapshots are listed under.
 	Accounts map[string]*accountConfig `toml:"account"`
+	// Groups are accounts from lists, by the group's name.
+	Groups map[string]*groupConfig `toml:"group"`
 
 	path string // of the file; empty: there is none
 }
@@ -72,6 +74,10 @@ type accountConfig struct {
 	Vault string `toml:"vault"`
 	// Keep are the account's own keep rules.
 	Keep string `toml:"keep"`
+	// Skip leaves the account out where all accounts are meant.
+	Skip bool `toml:"skip"`
+
+	group string // that it is of; empty: of none
 }
 
 // configuration reads the configuration file, once.
@@ -127,6 +133,9 @@ func parseConfig(path string, b []byte) (*config, error) {
 		if len(key) > 2 && key[0] == "account" {
 			known = tomlKeys(reflect.TypeFor[accountConfig]())
 		}
+		if len(key) > 2 && key[0] == "group" {
+			known = tomlKeys(reflect.TypeFor[groupConfig]())
+		}
 		if near := nearest(unknown, known); near != "" {
 			return nil, withHint(err, "did you mean %q?", near)
 		}
@@ -139,8 +148,11 @@ func parseConfig(path string, b []byte) (*config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", path, err, errUsage)
 	}
+	if err := c.proveGroups(); err != nil {
+		return nil, err
+	}
 	for name, account := range c.Accounts {
-		if account == nil || account.URL == "" {
+		if (account == nil || account.URL == "") && len(c.Groups) == 0 { // else it may be of a group
 			return nil, withHint(fmt.Errorf("%s: account %q has no url: %w", path, name, errUsage), "add a line such as: url = \"imaps://%s@mail.example.org\"", name)
 		}
 	}
@@ -154,6 +166,8 @@ func tomlKeys(t reflect.Type) (keys []string) {
 	for f := range t.Fields() {
 		if key := f.Tag.Get("toml"); key != "" {
 			keys = append(keys, key)
+		} else if f.Anonymous {
+			keys = append(keys, tomlKeys(f.Type)...)
 		}
 	}
 	return keys

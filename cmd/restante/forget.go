@@ -49,7 +49,7 @@ type decisionJSON struct {
 }
 
 func (c *forgetCmd) Run(ctx context.Context, a *app) error {
-	file, err := a.configuration()
+	file, err := a.expanded(ctx)
 	if err != nil {
 		return err
 	}

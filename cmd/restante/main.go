@@ -39,6 +39,7 @@ type cli struct {
 	Check     checkCmd     `cmd:"" help:"Prove that the repository is whole."`
 	Probe     probeCmd     `cmd:"" help:"Prove that a store can hold a repository."`
 	Stats     statsCmd     `cmd:"" help:"Tell how much is stored, and of what."`
+	Accounts  accountsCmd  `cmd:"" help:"List and test the accounts of the configuration."`
 	Key       keyCmd       `cmd:"" help:"List, add and remove what opens the repository."`
 	Demo      demoCmd      `cmd:"" help:"Show the main job on a mail server of its own, touching nothing else."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
@@ -73,7 +74,9 @@ type app struct {
 	log      *slog.Logger
 	ask      func(question string) (string, error) // for secrets
 	file     *config                               // nil until configuration is read
-	store    *objects.Counter                      // what was opened last
+	// groupsRead says that file has the accounts of all groups.
+	groupsRead bool
+	store      *objects.Counter // what was opened last
 
 	env        func(name string) (string, bool) // a variable of the environment that is set to something
 	workFactor int                              // of new passphrases; 0 for what is safe

@@ -52,7 +52,7 @@ func (c *restoreCmd) Run(ctx context.Context, a *app) error {
 	if to == "" {
 		to = c.Account
 	}
-	destination, err := a.account(to, "", &c.AccountAccess)
+	destination, err := a.account(ctx, to, "", &c.AccountAccess)
 	if err != nil {
 		return err
 	}
