@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -244,6 +245,9 @@ func line(flags []string, date time.Time, body string) string {
 	when := "none"
 	if !date.IsZero() {
 		when = date.Format(time.RFC3339)
+	}
+	if len(body) > 1000 {
+		body = fmt.Sprintf("%s… %d octets %x", body[:50], len(body), sha256.Sum256([]byte(body)))
 	}
 	return fmt.Sprintf("%q %s %q", slices.Sorted(slices.Values(flags)), when, body)
 }

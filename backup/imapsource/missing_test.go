@@ -14,19 +14,20 @@ import (
 // three times, set aside by name and had in the next run, and costs nothing
 // but itself.
 
-// answers are the single FETCH answers in what a server says. Bodies of the
-// tests that use it hold no line that begins with "* ".
-func answers(text string) []string {
-	var list []string
-	for _, part := range strings.SplitAfter(text, "\r\n") {
-		if n := len(list); n > 0 && !strings.HasPrefix(part, "* ") && !regexp.MustCompile(`^T?[0-9]+ (OK|NO|BAD) `).MatchString(part) {
-			list[n-1] += part
-			continue
+// answers are the single FETCH answers in what a server says, and what follows
+// them. Bodies of the tests that use it hold no line that begins like one.
+func answers(text string) (list []string) {
+	start := 0
+	for i := 1; i < len(text); i++ {
+		if text[i-1] == '\n' && (strings.HasPrefix(text[i:], "* ") || tagged.MatchString(text[i:min(len(text), i+20)])) {
+			list = append(list, text[start:i])
+			start = i
 		}
-		list = append(list, part)
 	}
-	return list
+	return append(list, text[start:])
 }
+
+var tagged = regexp.MustCompile(`^T[0-9]+ (OK|NO|BAD) `)
 
 // changed changes the FETCH answers with the body of a message, of one UID.
 func changed(uid uint32, f func(answer string) string) func(imaptest.Command, string) string {

@@ -159,6 +159,8 @@ func classify(err error) error {
 		return &marked{err, backup.ErrAccess}
 	case errors.Is(err, imapconn.ErrBusy):
 		return &marked{err, backup.ErrBusy}
+	case errors.Is(err, imapconn.ErrFile):
+		return &backup.LocalError{Err: err}
 	}
 	return err
 }

@@ -26,6 +26,9 @@ var (
 	// ErrProtocol: the server sent what cannot be understood, or more of it
 	// than any honest server would.
 	ErrProtocol = errors.New("the server breaks the protocol")
+	// ErrFile: a temporary file in Options.TempDir cannot be written. It is not
+	// the server's fault.
+	ErrFile = errors.New("a temporary file cannot be written")
 	// ErrKeyword: a flag that cannot be written as an atom, and so cannot be
 	// sent in any IMAP command (RFC 9051 section 9). Nothing was sent.
 	ErrKeyword = errors.New("not a keyword that IMAP can carry")

@@ -45,7 +45,7 @@ func (s *spool) add(section string, from io.Reader, n int64) error {
 	}
 	var to io.Writer = &s.mem
 	if s.file != nil {
-		to = s.file
+		to = fileWriter{s.file}
 	}
 	if k, err := io.CopyN(to, from, n); err != nil {
 		return fmt.Errorf("keep a message whose UID has not come: %d of %d octets: %w", k, n, err)
@@ -65,12 +65,12 @@ func (s *spool) add(section string, from io.Reader, n int64) error {
 func (s *spool) open() error {
 	file, err := os.CreateTemp(s.dir, "restante-message-*")
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrFile, err)
 	}
 	// Removed at once where an open file may be; otherwise in Close.
 	os.Remove(file.Name())
 	s.file = file
-	if _, err := file.Write(s.mem.Bytes()); err != nil {
+	if _, err := (fileWriter{file}).Write(s.mem.Bytes()); err != nil {
 		return err
 	}
 	var at int64
@@ -80,6 +80,17 @@ func (s *spool) open() error {
 	}
 	s.mem = bytes.Buffer{}
 	return nil
+}
+
+// A fileWriter marks errors of writing as our own.
+type fileWriter struct{ file *os.File }
+
+func (w fileWriter) Write(p []byte) (int, error) {
+	n, err := w.file.Write(p)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	return n, err
 }
 
 // take returns the bodies one after the other.
