@@ -261,6 +261,12 @@ func (c *Conn) handle(cmd Command) {
 	c.OK(cmd)
 }
 
+// Close hangs up. What the client has sent by then is not looked at.
+func (c *Conn) Close() error {
+	c.r.Reset(c.Conn)
+	return c.Conn.Close()
+}
+
 // Say writes. An error ends the connection soon enough by itself.
 func (c *Conn) Say(format string, args ...any) { fmt.Fprintf(c.Conn, format, args...) }
 
