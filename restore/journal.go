@@ -2,13 +2,13 @@ package restore
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
+	"hash/crc32"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -16,59 +16,81 @@ import (
 )
 
 // A journal is a file that says which message of the archive each message is
-// that a restore has added to a folder. It spares reading them again when the
-// restore is started again, and it keeps messages from being added twice to a
-// server that changes what it is given. It is a cache: without it, messages
-// are compared.
+// that a restore has added to a folder, or has found there. It spares reading
+// them again when the restore is started again, and it keeps messages from
+// being added twice to a server that changes what it is given. It is a cache:
+// without it, messages are compared.
+//
+// Several restores may write to it at the same time: each line is written at
+// once, at the end.
 type journal struct {
 	mu   sync.Mutex
 	file *os.File // nil: there is none
 }
 
-// journalLine is a message: epoch, its ID in the folder, recipe, Message-ID.
-const journalLine = "%d %s %x %x\n"
-
-// openJournal opens the journal of a folder of a target, and returns what it
-// says about an epoch of the folder.
-func openJournal(dir, target, place string, epoch uint32) (*journal, map[string]Known) {
-	known := map[string]Known{}
+// openJournal opens the journal of a folder of a target, and tells what it says
+// about an epoch of the folder.
+func openJournal(dir, target, place string, epoch uint32, known func(id string, k Known)) *journal {
 	if dir == "" || epoch == 0 {
-		return &journal{}, known
+		return &journal{}
 	}
 	sum := sha256.Sum256([]byte(target + "\x00" + place))
 	path := filepath.Join(dir, hex.EncodeToString(sum[:12]))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return &journal{}, known
+		return &journal{}
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
-		return &journal{}, known
+		return &journal{}
 	}
-	whole, _ := io.ReadAll(f)
-	for line := range bytes.Lines(whole) {
-		var e uint32
-		var id string
-		var recipe, messageID []byte
-		n, err := fmt.Fscanf(bufio.NewReader(bytes.NewReader(line)), "%d %s %x %x\n", &e, &id, &recipe, &messageID)
-		if err != nil || n != 4 || e != epoch || len(recipe) != 16 || len(messageID) != 4 {
-			continue // of another epoch, or half a line of a run that was killed
+	r := bufio.NewReaderSize(f, 64<<10)
+	var line []byte
+	for err == nil || err == bufio.ErrBufferFull { // what does not fit is no line of ours
+		line, err = r.ReadSlice('\n')
+		if id, k, ok := parseJournal(string(line), epoch); ok {
+			known(id, k)
 		}
-		known[id] = Known{storage.BlobID(recipe), [4]byte(messageID)}
 	}
-	if len(whole) > 0 && whole[len(whole)-1] != '\n' {
-		f.WriteString("\n")
+	if len(line) > 0 {
+		f.WriteString("\n") // half a line must not spoil the next
 	}
-	return &journal{file: f}, known
+	return &journal{file: f}
 }
 
-// add notes a message that was added.
+// journalLine is a message: epoch, its ID in the folder, recipe, Message-ID,
+// and the CRC-32 of all that, so that half a line of a run that was killed is
+// not believed.
+func journalLine(epoch uint32, id string, k Known) string {
+	s := fmt.Sprintf("%d %s %x %x", epoch, id, k.Recipe[:], k.MessageID[:])
+	return fmt.Sprintf("%s %08x\n", s, crc32.ChecksumIEEE([]byte(s)))
+}
+
+func parseJournal(line string, epoch uint32) (id string, k Known, ok bool) {
+	fields := strings.Split(strings.TrimSuffix(line, "\n"), " ")
+	if len(fields) != 5 || fields[0] != strconv.FormatUint(uint64(epoch), 10) ||
+		len(fields[2]) != 2*len(k.Recipe) || len(fields[3]) != 2*len(k.MessageID) {
+		return "", k, false
+	}
+	recipe, err := hex.DecodeString(fields[2])
+	if err != nil {
+		return "", k, false
+	}
+	messageID, err := hex.DecodeString(fields[3])
+	if err != nil {
+		return "", k, false
+	}
+	k = Known{storage.BlobID(recipe), [4]byte(messageID)}
+	return fields[1], k, journalLine(epoch, fields[1], k) == line
+}
+
+// add notes a message that was added, or found.
 func (j *journal) add(epoch uint32, id string, k Known) {
-	if j.file == nil || id == "" || strings.ContainsAny(id, " \n") {
+	if j == nil || j.file == nil || id == "" || strings.ContainsAny(id, " \n") {
 		return
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	fmt.Fprintf(j.file, journalLine, epoch, id, k.Recipe[:], k.MessageID[:])
+	j.file.WriteString(journalLine(epoch, id, k))
 }
 
 func (j *journal) close() {

@@ -2,6 +2,7 @@ package restore
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -12,29 +13,63 @@ import (
 )
 
 // A matcher finds out which of some messages a folder has. It remembers what
-// it read, so that looking again after a lost connection costs little.
+// it learned, so that looking again after a lost connection costs little.
 type matcher struct {
 	repo  *storage.Repository
 	vault storage.ID
-	// known tells the recipes of messages in the folder that need not be read.
-	known map[string]Known
-	// read are digests of messages in the folder, archived of those in the
-	// archive.
-	read     map[string]digest
+	// seen is what is known of messages in the folder, by their IDs.
+	seen  byID[sight]
+	reads int // messages that were read so far
+	// archived are digests of messages in the archive that were not found.
 	archived map[storage.BlobID]digest
 	// lasting is the Box's, if it is a ChangingBox.
 	lasting func(io.Writer) io.WriteCloser
+	// found is told which message of the archive one in the folder is, octet
+	// for octet.
+	found func(id string, k Known)
+	// key goes into digests in front of the octets. Nobody who sends mail knows
+	// it, so half of a SHA-256 cannot be made to collide.
+	key [sha256.Size]byte
+}
+
+func newMatcher(repo *storage.Repository, vault storage.ID) *matcher {
+	m := &matcher{repo: repo, vault: vault, archived: map[storage.BlobID]digest{}}
+	rand.Read(m.key[:])
+	return m
+}
+
+// Known is what a message in the target is known to be without reading it.
+type Known struct {
+	Recipe storage.BlobID
+	// MessageID must be the message's there, too, or it is read after all.
+	MessageID [4]byte
+}
+
+// A sight is what is known of a message in the folder: if known, its recipe
+// and, in the first octets of second, its Message-ID; else the exact and the
+// loose digest. There may be a million of them.
+type sight struct {
+	first, second [sha256.Size / 2]byte
+	known         bool
+}
+
+func (k Known) sight() (s sight) {
+	s.known, s.first = true, k.Recipe
+	copy(s.second[:], k.MessageID[:])
+	return s
 }
 
 // A digest is what a message is recognised by. Loose is that of what any target
 // keeps: some turn a bare LF into CRLF, a NUL into something else, or lose the
 // CR that a message ends with, and what they have changed must not be added
 // anew each time.
-type digest struct{ exact, loose [sha256.Size]byte }
+type digest struct{ exact, loose [sha256.Size / 2]byte }
 
 // digestOf reads octets to their end.
 func (m *matcher) digestOf(read func(io.Writer) error) (d digest, size int64, err error) {
 	exact, loose := sha256.New(), &looseWriter{w: sha256.New()}
+	exact.Write(m.key[:])
+	loose.w.Write(m.key[:])
 	n := &counter{w: io.MultiWriter(exact, loose)}
 	var lasting io.WriteCloser
 	if m.lasting != nil {
@@ -48,7 +83,9 @@ func (m *matcher) digestOf(read func(io.Writer) error) (d digest, size int64, er
 	if err != nil {
 		return d, n.n, err
 	}
-	return digest{[sha256.Size]byte(exact.Sum(nil)), [sha256.Size]byte(loose.w.Sum(nil))}, n.n, nil
+	copy(d.exact[:], exact.Sum(nil))
+	copy(d.loose[:], loose.w.Sum(nil))
+	return d, n.n, nil
 }
 
 type counter struct {
@@ -91,120 +128,186 @@ func (l *looseWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func newMatcher(repo *storage.Repository, vault storage.ID) *matcher {
-	return &matcher{repo: repo, vault: vault, known: map[string]Known{}, read: map[string]digest{}, archived: map[storage.BlobID]digest{}}
+// A candidate is a message in the folder that may be one of the selected.
+type candidate struct {
+	id        string
+	messageID [4]byte
 }
 
-// Known is what a message in the target is known to be without reading it.
-type Known struct {
-	Recipe storage.BlobID
-	// MessageID must be the message's there, too, or it is read after all.
-	MessageID [4]byte
-}
-
-// missing returns the messages that the folder does not have. Each message in
-// the folder stands for one, octet for octet: where the selection has two that
-// are equal and the folder one, one is missing.
+// missing returns the numbers of the messages that the folder does not have, in
+// order, and how many messages are there that could not be compared. Each
+// message in the folder stands for one, octet for octet: where the selection
+// has two that are equal and the folder one, one is missing.
 //
 // Only candidates are read: those with the same Message-ID, those with none
 // where some of the selection have none, and, since two parsers need not agree
 // on what a Message-ID is, those of the same size where one side has none.
 // Whether they are the same only their octets decide.
-func (m *matcher) missing(ctx context.Context, box Box, selected []storage.Message) ([]storage.Message, error) {
+func (m *matcher) missing(ctx context.Context, box Box, selected []item) (missing []uint32, unread int64, err error) {
 	if c, ok := box.(ChangingBox); ok {
 		m.lasting = c.Lasting
 	}
-	byID, bySize := map[[4]byte]bool{}, map[int64]bool{}
-	bare := map[int64]bool{} // sizes of those without a Message-ID
-	for i := range selected {
-		bySize[selected[i].Size] = true
-		if id := selected[i].MessageID; id != ([4]byte{}) {
-			byID[id] = true
-		} else {
-			bare[selected[i].Size] = true
-		}
+	l := look{matcher: m, there: map[storage.BlobID]int32{}, ids: map[[4]byte]bool{}, sizes: map[int64]bool{}}
+	if err := l.present(ctx, box, selected); err != nil {
+		return nil, 0, err
 	}
-	there := map[storage.BlobID]int{}
-	ids, sizes := map[[4]byte]bool{}, map[int64]bool{} // of what is there
-	var candidates, toRead []string
-	err := box.Present(ctx, func(p Present) error {
-		id := storage.HashMessageID(p.MessageID)
-		if k, ok := m.known[p.ID]; ok && k.MessageID == id {
-			there[k.Recipe]++
+	err = box.Read(ctx, l.toRead, func(id string, size int64, octets io.Reader) error {
+		if octets == nil {
+			l.unread++
 			return nil
 		}
-		ids[id], sizes[p.Size] = true, true
-		if byID[id] || bare[p.Size] || p.MessageID == "" && (len(bare) > 0 || bySize[p.Size]) {
-			candidates = append(candidates, p.ID)
-			if _, done := m.read[p.ID]; !done {
-				toRead = append(toRead, p.ID)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = box.Read(ctx, toRead, func(id string, size int64, octets io.Reader) error {
 		d, n, err := m.digestOf(func(w io.Writer) error { _, err := io.Copy(w, octets); return err })
 		if err == nil && n == size {
-			m.read[id] = d
+			m.seen.put(id, sight{first: d.exact, second: d.loose})
+			m.reads++
 		}
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	exact, loose := map[[sha256.Size]byte]int{}, map[[sha256.Size]byte]int{}
-	for _, id := range candidates {
-		if d, ok := m.read[id]; ok {
-			exact[d.exact]++
-			loose[d.loose]++
+	l.toRead = nil
+	missing, err = l.match(ctx, selected)
+	return missing, l.unread, err
+}
+
+// A look is one look into the folder.
+type look struct {
+	*matcher
+	there      map[storage.BlobID]int32 // by recipe of the selection, the messages that need not be read
+	ids        map[[4]byte]bool         // Message-IDs of the others
+	sizes      map[int64]bool           // and what the target says of their sizes
+	candidates []candidate
+	toRead     []string
+	unread     int64
+}
+
+// present finds the candidates.
+func (l *look) present(ctx context.Context, box Box, selected []item) error {
+	byID, bySize := map[[4]byte]bool{}, map[int64]bool{}
+	bare := map[int64]bool{} // sizes of those without a Message-ID
+	for i := range selected {
+		it := &selected[i]
+		l.there[it.recipe] = 0
+		bySize[it.size] = true
+		if it.messageID != ([4]byte{}) {
+			byID[it.messageID] = true
+		} else {
+			bare[it.size] = true
 		}
 	}
+	return box.Present(ctx, func(p Present) error {
+		id := storage.HashMessageID(p.MessageID)
+		s, ok := l.seen.get(p.ID)
+		// A recipe that nobody asks for may still stand for octets that somebody
+		// does: those of another vault have others.
+		if n, wanted := l.there[s.first]; ok && s.known && wanted && (p.Untold || [4]byte(s.second[:4]) == id) {
+			l.there[s.first] = n + 1
+			return nil
+		}
+		if p.Untold {
+			l.unread++
+			return nil
+		}
+		l.ids[id], l.sizes[p.Size] = true, true
+		if byID[id] || bare[p.Size] || p.MessageID == "" && (len(bare) > 0 || bySize[p.Size]) {
+			l.candidates = append(l.candidates, candidate{p.ID, id})
+			if !ok || s.known {
+				l.toRead = append(l.toRead, p.ID)
+			}
+		}
+		return nil
+	})
+}
 
-	// First what is the same octet for octet, then what the server has changed.
-	var rest, missing []storage.Message
+// match finds out what is the same octet for octet, then what the server has
+// changed, and returns the rest.
+func (l *look) match(ctx context.Context, selected []item) ([]uint32, error) {
+	exact := l.pile(func(s sight) [16]byte { return s.first })
+	loose := map[uint32][16]byte{} // of those that are not there octet for octet
+	var rest []uint32
 	for i := range selected {
-		s := &selected[i]
-		if there[s.Recipe] > 0 {
-			there[s.Recipe]--
+		it := &selected[i]
+		if l.there[it.recipe] > 0 {
+			l.there[it.recipe]--
 			continue
 		}
-		if len(exact) > 0 && (s.MessageID == ([4]byte{}) || ids[s.MessageID] || sizes[s.Size]) {
-			d, err := m.digest(ctx, s)
+		if len(exact.top) > 0 && (it.messageID == ([4]byte{}) || l.ids[it.messageID] || l.sizes[it.size]) {
+			d, ok, err := l.digest(ctx, it)
 			if err != nil {
 				return nil, err
 			}
-			if exact[d.exact] > 0 {
-				exact[d.exact]--
-				loose[d.loose]--
+			if c := exact.take(d.exact); ok && c != nil {
+				k := Known{it.recipe, c.messageID}
+				l.seen.put(c.id, k.sight())
+				l.found(c.id, k)
+				continue
+			}
+			if ok {
+				l.archived[it.recipe] = d
+				loose[uint32(i)] = d.loose
+			}
+		}
+		rest = append(rest, uint32(i))
+	}
+	if len(loose) == 0 {
+		return rest, nil
+	}
+	changed := l.pile(func(s sight) [16]byte { return s.second })
+	missing := rest[:0]
+	for _, i := range rest {
+		if d, ok := loose[i]; ok {
+			if c := changed.take(d); c != nil {
+				l.seen.put(c.id, Known{selected[i].recipe, c.messageID}.sight())
 				continue
 			}
 		}
-		rest = append(rest, *s)
-	}
-	for i := range rest {
-		if d, ok := m.archived[rest[i].Recipe]; ok && loose[d.loose] > 0 {
-			loose[d.loose]--
-			continue
-		}
-		missing = append(missing, rest[i])
+		missing = append(missing, i)
 	}
 	return missing, nil
 }
 
-func (m *matcher) digest(ctx context.Context, s *storage.Message) (digest, error) {
-	if d, ok := m.archived[s.Recipe]; ok {
-		return d, nil
+// A pile has candidates by their digests, the first of equal ones on top.
+type pile struct {
+	candidates []candidate
+	top        map[[16]byte]uint32 // number of a candidate, and 1
+	below      []uint32
+}
+
+// pile piles up the candidates that were read and are nobody's yet.
+func (l *look) pile(digest func(sight) [16]byte) pile {
+	p := pile{l.candidates, map[[16]byte]uint32{}, make([]uint32, len(l.candidates))}
+	for i := len(l.candidates) - 1; i >= 0; i-- {
+		if s, ok := l.seen.get(l.candidates[i].id); ok && !s.known {
+			p.below[i] = p.top[digest(s)]
+			p.top[digest(s)] = uint32(i) + 1
+		}
 	}
-	d, _, err := m.digestOf(func(w io.Writer) error { return m.repo.WriteMessage(ctx, w, m.vault, s.Recipe) })
+	return p
+}
+
+// take takes a candidate off the pile.
+func (p *pile) take(digest [16]byte) *candidate {
+	n := p.top[digest]
+	if n == 0 {
+		return nil
+	}
+	p.top[digest] = p.below[n-1]
+	return &p.candidates[n-1]
+}
+
+// digest reads a message in the archive. ok says whether that is possible; a
+// message that cannot be read is named when it cannot be written.
+func (m *matcher) digest(ctx context.Context, it *item) (d digest, ok bool, err error) {
+	if d, ok := m.archived[it.recipe]; ok {
+		return d, true, nil
+	}
+	d, _, err = m.digestOf(func(w io.Writer) error { return m.repo.WriteMessage(ctx, w, m.vault, it.recipe) })
 	if errors.Is(err, storage.ErrMissing) || errors.Is(err, storage.ErrDamaged) {
-		return digest{}, nil // like no message; it is named when it cannot be written
+		return digest{}, false, nil
 	}
 	if err != nil {
-		return digest{}, &archiveError{fmt.Errorf("UID %d: %w", s.UID, err)}
+		return digest{}, false, &archiveError{fmt.Errorf("UID %d: %w", it.uid, err)}
 	}
-	m.archived[s.Recipe] = d
-	return d, nil
+	return d, true, nil
 }

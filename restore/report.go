@@ -16,15 +16,20 @@ type FolderReport struct {
 	Create bool   `json:"create"` // it is not there yet
 	// Subscribe says that it is there, and was subscribed to, and is not.
 	Subscribe bool `json:"subscribe,omitempty"`
-	// Selected messages are either Present, or to be appended: Missing of them,
-	// with Bytes octets. Appended counts those that were.
+	// Selected messages are Present, or Refused before they were sent, or to be
+	// appended: Missing of them, with Bytes octets. Appended counts those that
+	// were.
 	Selected int64 `json:"selected"`
 	Present  int64 `json:"present"`
 	Missing  int64 `json:"missing"`
 	Bytes    int64 `json:"bytes"`
 	Appended int64 `json:"appended"`
-	// Refused are messages that the target does not take.
+	// Refused are messages that the target does not take, or that the archive
+	// does not give.
 	Refused []Refused `json:"refused,omitempty"`
+	// Failed says why the folder was given up, with what had been done by then.
+	// If that was before it was compared, nothing is Present or Missing.
+	Failed string `json:"failed,omitempty"`
 	// Dropped counts the messages that lose a flag the target does not keep.
 	Dropped map[string]int64 `json:"dropped_flags,omitempty"`
 	Notes   []string         `json:"notes,omitempty"`
@@ -32,8 +37,19 @@ type FolderReport struct {
 
 // Refused is a message that the target does not take.
 type Refused struct {
-	UID    uint32 `json:"uid"` // in the snapshot
-	Reason string `json:"reason"`
+	UID       uint32 `json:"uid"`       // in the snapshot
+	Reference string `json:"reference"` // FOLDER#UID, where it is in the snapshot
+	Reason    string `json:"reason"`
+}
+
+// Complete says that nothing was refused and no folder given up.
+func (r *Report) Complete() bool {
+	for _, f := range r.Folders {
+		if len(f.Refused) > 0 || f.Failed != "" {
+			return false
+		}
+	}
+	return true
 }
 
 // Totals sums up the folders.

@@ -347,15 +347,14 @@ func TestKnownMessagesAreNotRead(t *testing.T) {
 	target := newTarget()
 	restoreAll(t, repo, tree, target, options())
 	o := options()
-	o.Known = func(_ context.Context, levels []string, epoch uint32) (map[string]Known, error) {
-		known := map[string]Known{}
+	o.Known = func(_ context.Context, levels []string, epoch uint32, known func(string, Known)) error {
 		for m, err := range tree.Folder(levels).All(t.Context()) {
 			if err != nil {
-				return nil, err
+				return err
 			}
-			known[fmt.Sprint(m.UID)] = Known{m.Recipe, m.MessageID} // the fake's ids are the UIDs, in order
+			known(fmt.Sprint(m.UID), Known{m.Recipe, m.MessageID}) // the fake's ids are the UIDs, in order
 		}
-		return known, nil
+		return nil
 	}
 	target.reads = 0
 	if sum := restoreAll(t, repo, tree, target, o).Totals(); sum.Present != 50 || target.reads != 0 {
@@ -409,27 +408,44 @@ func TestServerThatChangesMessagesGetsThemOnce(t *testing.T) {
 	}
 }
 
-func TestJournalOfAnotherEpochOrHalfWrittenIsPassedOver(t *testing.T) {
+// openKnown opens a journal and returns what it says.
+func openKnown(dir, place string, epoch uint32) (*journal, map[string]Known) {
+	known := map[string]Known{}
+	return openJournal(dir, "t", place, epoch, func(id string, k Known) { known[id] = k }), known
+}
+
+func TestJournalOfAnotherEpochOrDamagedIsPassedOver(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	j, known := openJournal(dir, "t", "INBOX", 7)
+	j, known := openKnown(dir, "INBOX", 7)
 	if len(known) > 0 {
 		t.Fatal("an empty journal knows something")
 	}
 	j.add(7, "1", Known{storage.BlobID{1}, [4]byte{2}})
 	j.add(8, "1", Known{storage.BlobID{9}, [4]byte{9}})
-	j.file.WriteString("7 2 00")
+	whole := journalLine(7, "2", Known{storage.BlobID{2}, [4]byte{}})
+	j.file.WriteString(strings.Replace(whole, "02", "03", 1)) // an octet flipped
+	j.file.WriteString(whole[1:])
+	j.file.WriteString(strings.Repeat("x", 1<<20) + "\n7 1 \n\n\x00\n")
+	for i := range len(whole) - 1 {
+		j.file.WriteString("\n" + whole[:i])
+	}
 	j.close()
-	j, known = openJournal(dir, "t", "INBOX", 7)
+	// A second process writes while the first does.
+	j, known = openKnown(dir, "INBOX", 7)
+	second, _ := openKnown(dir, "INBOX", 7)
 	j.add(7, "3", Known{storage.BlobID{3}, [4]byte{}})
+	second.add(7, "4", Known{storage.BlobID{4}, [4]byte{}})
+	j.add(7, "5", Known{storage.BlobID{5}, [4]byte{}})
 	j.close()
-	if len(known) != 1 || known["1"].Recipe != (storage.BlobID{1}) {
+	second.close()
+	if len(known) != 1 || known["1"] != (Known{storage.BlobID{1}, [4]byte{2}}) {
 		t.Errorf("%v", known)
 	}
-	if _, known = openJournal(dir, "t", "INBOX", 7); len(known) != 2 {
+	if _, known = openKnown(dir, "INBOX", 7); len(known) != 4 || known["4"].Recipe != (storage.BlobID{4}) {
 		t.Errorf("after a half line: %v", known)
 	}
-	if _, known = openJournal(dir, "t", "other", 7); len(known) != 0 {
+	if _, known = openKnown(dir, "other", 7); len(known) != 0 {
 		t.Errorf("another folder: %v", known)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -18,6 +19,11 @@ type Group struct {
 	Folder   *storage.Folder
 	Vault    storage.ID
 	Messages iter.Seq2[storage.Message, error]
+	// Picked says that single messages are meant and not the folder: it is not
+	// made without any, nor subscribed to where it is there.
+	Picked bool
+	// Reference names the n-th of Messages; nil: they are in Folder.
+	Reference func(n int) string
 }
 
 // A Selection says which messages of a snapshot are meant. The zero value
@@ -98,7 +104,7 @@ func (s *Selection) Groups(ctx context.Context, t *storage.Tree) ([]Group, error
 		if f.UIDValidity == 0 && f.Messages == 0 || !s.folder(name) || len(s.References) > 0 && uids == nil {
 			continue
 		}
-		groups = append(groups, Group{Folder: f, Vault: t.Snapshot.Vault, Messages: s.filter(f.All(ctx), uids)})
+		groups = append(groups, Group{Folder: f, Vault: t.Snapshot.Vault, Messages: s.filter(f, f.All(ctx), uids), Picked: s.picks()})
 	}
 	for folder := range wanted {
 		return nil, fmt.Errorf("the snapshot has no folder %q", folder)
@@ -130,18 +136,26 @@ func MatchFolder(pattern, name string) bool {
 	return ok || pattern == name // names may hold what patterns mean something by
 }
 
-func (s *Selection) filter(all iter.Seq2[storage.Message, error], uids map[uint32]bool) iter.Seq2[storage.Message, error] {
+// filter leaves out what is not meant. That there is no message with one of the
+// UIDs is an error at the end.
+func (s *Selection) filter(f *storage.Folder, all iter.Seq2[storage.Message, error], uids map[uint32]bool) iter.Seq2[storage.Message, error] {
 	if !s.picks() {
 		return all
 	}
 	return func(yield func(storage.Message, error) bool) {
+		left := maps.Clone(uids)
 		for m, err := range all {
+			delete(left, m.UID)
 			if err == nil && (uids != nil && !uids[m.UID] || !s.Match(&m)) {
 				continue
 			}
 			if !yield(m, err) {
 				return
 			}
+		}
+		for _, uid := range slices.Sorted(maps.Keys(left)) {
+			yield(storage.Message{}, fmt.Errorf("there is no message %s", Reference(f.Name(), uid)))
+			return
 		}
 	}
 }
@@ -170,7 +184,7 @@ func contains(text, part string) bool {
 // that was marked to be deleted loses that mark, or it would be gone again
 // with the next expunge.
 func VanishedGroups(list []storage.Vanished, s *Selection) []Group {
-	byFolder := map[string][]storage.Message{}
+	byFolder := map[string][]storage.Vanished{}
 	first := map[string]storage.Vanished{}
 	var order []string
 	for _, v := range list {
@@ -182,22 +196,27 @@ func VanishedGroups(list []storage.Vanished, s *Selection) []Group {
 			first[name] = v
 			order = append(order, name)
 		}
-		m := v.Message
-		m.Flags = slices.DeleteFunc(slices.Clone(m.Flags), func(f string) bool { return strings.EqualFold(f, `\Deleted`) })
-		byFolder[name] = append(byFolder[name], m)
+		v.Message.Flags = slices.DeleteFunc(slices.Clone(v.Message.Flags), func(f string) bool { return strings.EqualFold(f, `\Deleted`) })
+		byFolder[name] = append(byFolder[name], v)
 	}
 	slices.Sort(order)
 	var groups []Group
 	for _, name := range order {
-		messages := byFolder[name]
-		slices.SortStableFunc(messages, func(a, b storage.Message) int { return a.InternalDate.Compare(b.InternalDate) })
-		groups = append(groups, Group{Folder: first[name].Origin, Vault: first[name].Seen.Vault, Messages: func(yield func(storage.Message, error) bool) {
-			for _, m := range messages {
-				if !yield(m, nil) {
-					return
+		vanished := byFolder[name]
+		slices.SortStableFunc(vanished, func(a, b storage.Vanished) int {
+			return a.Message.InternalDate.Compare(b.Message.InternalDate)
+		})
+		groups = append(groups, Group{Folder: first[name].Origin, Vault: first[name].Seen.Vault, Picked: true,
+			Messages: func(yield func(storage.Message, error) bool) {
+				for i := range vanished {
+					if !yield(vanished[i].Message, nil) {
+						return
+					}
 				}
-			}
-		}})
+			},
+			// Its UID is that of the folder where it was last.
+			Reference: func(n int) string { return Reference(vanished[n].Folder.Name(), vanished[n].Message.UID) },
+		})
 	}
 	return groups
 }

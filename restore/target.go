@@ -26,7 +26,8 @@ type Target interface {
 	Place(levels []string, raw []byte, delimiter string) (place string, notes []string, err error)
 
 	// Create makes a folder at a place, with its special use and subscription.
-	// Notes are sentences about what could not be had.
+	// That it is there already is no error. Notes are sentences about what could
+	// not be had.
 	Create(ctx context.Context, place string, f Folder) (notes []string, err error)
 
 	// Subscribe subscribes to a folder that is there. Notes as for Create.
@@ -62,7 +63,8 @@ type Box interface {
 	// Present tells of every message in the folder.
 	Present(ctx context.Context, each func(Present) error) error
 
-	// Read reads messages whole. Those that are gone are left out.
+	// Read reads messages whole. Those that are gone are left out. Octets are
+	// nil where a message is there and the target does not give it.
 	Read(ctx context.Context, ids []string, each func(id string, size int64, octets io.Reader) error) error
 
 	// Limits says what may be added.
@@ -76,6 +78,14 @@ type Box interface {
 	Append(ctx context.Context, list []Outgoing, done func(i int, id string, err error)) error
 
 	Close() error
+}
+
+// A LimitedTarget is a Target that knows of all its folders, those that are not
+// there yet too, what one message may have at most.
+type LimitedTarget interface {
+	Target
+	// SizeLimit is in octets; 0: not known. It may be asked for after Folders.
+	SizeLimit() int64
 }
 
 // A ChangingBox is a Box whose messages do not stay as they were added: mail
@@ -94,6 +104,9 @@ type Present struct {
 	Size int64
 	// MessageID is the value of the Message-ID field, empty if there is none.
 	MessageID string
+	// Untold says that the target has the message, and tells no more of it than
+	// its ID.
+	Untold bool
 }
 
 // Limits say what a folder takes.
@@ -120,6 +133,11 @@ type Outgoing struct {
 var (
 	// ErrNotTaken: the target refused this message, and would again.
 	ErrNotTaken = errors.New("the target does not take it")
+	// ErrBusy: the target asks to come back later.
+	ErrBusy = errors.New("the target is busy")
+	// ErrFolder: the target does not let us have this folder, and would not if
+	// asked again. Others may do better.
+	ErrFolder = errors.New("the target does not give access to the folder")
 	// ErrAccess: whoever asks may not do this; asking again is of no use.
 	ErrAccess = errors.New("access denied")
 )

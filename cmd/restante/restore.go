@@ -88,7 +88,7 @@ func (c *restoreCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	if len(report.Totals().Refused) > 0 {
+	if !report.Complete() {
 		return errIncomplete
 	}
 	return nil
@@ -120,30 +120,29 @@ func (c *restoreCmd) groups(ctx context.Context, a *app, sel *restore.Selection)
 
 // knownIn tells what messages an account's own server has, as far as the
 // latest snapshot knows them by their places.
-func (a *app) knownIn(repo *storage.Repository, account string) func(context.Context, []string, uint32) (map[string]restore.Known, error) {
-	return func(ctx context.Context, levels []string, epoch uint32) (map[string]restore.Known, error) {
+func (a *app) knownIn(repo *storage.Repository, account string) func(context.Context, []string, uint32, func(string, restore.Known)) error {
+	return func(ctx context.Context, levels []string, epoch uint32, known func(string, restore.Known)) error {
 		latest, ok := repo.Latest(account)
 		if !ok {
-			return nil, nil
+			return nil
 		}
 		tree, err := repo.OpenSnapshot(ctx, latest)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		f := tree.Folder(levels)
 		if f == nil || f.UIDValidity != epoch {
-			return nil, nil
+			return nil
 		}
-		known := make(map[string]restore.Known, f.Messages)
 		for list, err := range f.PageWise(ctx, nil) {
 			if err != nil {
-				return nil, err
+				return err
 			}
 			for i := range list {
-				known[strconv.FormatUint(uint64(list[i].UID), 10)] = restore.Known{Recipe: list[i].Recipe, MessageID: list[i].MessageID}
+				known(strconv.FormatUint(uint64(list[i].UID), 10), restore.Known{Recipe: list[i].Recipe, MessageID: list[i].MessageID})
 			}
 		}
-		return known, nil
+		return nil
 	}
 }
 
@@ -152,12 +151,13 @@ func (c *restoreCmd) print(a *app, r *restore.Report) {
 	if r.DryRun {
 		verb = "would be appended"
 	}
+	failed := int64(0)
 	for _, f := range r.Folders {
 		n := f.Appended
 		if r.DryRun {
 			n = f.Missing
 		}
-		if n == 0 && len(f.Refused) == 0 && !f.Create && f.Present == 0 {
+		if n == 0 && len(f.Refused) == 0 && !f.Create && f.Present == 0 && f.Failed == "" {
 			continue
 		}
 		fmt.Fprintf(a.out, "%s: %s %s, %s there already", oneLine(f.Place), messages(n), verb, count(f.Present))
@@ -172,17 +172,24 @@ func (c *restoreCmd) print(a *app, r *restore.Report) {
 			fmt.Fprintf(a.out, "  note: the server does not keep %s, which %s had\n", oneLine(flag), messages(f.Dropped[flag]))
 		}
 		for _, m := range f.Refused {
-			fmt.Fprintf(a.out, "  not restored: %s: %s\n", oneLine(restore.Reference(f.Folder, m.UID)), oneLine(strings.TrimSpace(m.Reason)))
+			fmt.Fprintf(a.out, "  not restored: %s: %s\n", oneLine(m.Reference), oneLine(strings.TrimSpace(m.Reason)))
+		}
+		if f.Failed != "" {
+			fmt.Fprintf(a.out, "  given up: %s\n", oneLine(f.Failed))
+			failed++
 		}
 	}
 	sum := r.Totals()
 	if r.DryRun {
-		fmt.Fprintf(a.out, "%s (%s) would be restored to %s, %s are there already\n", messages(sum.Missing), octets(sum.Bytes), r.Target, count(sum.Present))
-		return
+		fmt.Fprintf(a.out, "%s (%s) would be restored to %s, %s are there already", messages(sum.Missing), octets(sum.Bytes), r.Target, count(sum.Present))
+	} else {
+		fmt.Fprintf(a.out, "%s restored to %s, %s were there already", messages(sum.Appended), r.Target, count(sum.Present))
 	}
-	fmt.Fprintf(a.out, "%s restored to %s, %s were there already", messages(sum.Appended), r.Target, count(sum.Present))
 	if len(sum.Refused) > 0 {
 		fmt.Fprintf(a.out, ", %s refused", count(int64(len(sum.Refused))))
+	}
+	if failed > 0 {
+		fmt.Fprintf(a.out, ", %s given up", number(failed, "folder"))
 	}
 	fmt.Fprintln(a.out)
 }

@@ -8,8 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
+	"math"
 	"sync"
 
 	"github.com/emersion/go-imap/v2"
@@ -33,11 +32,14 @@ type Options struct {
 type Target struct {
 	o Options
 
-	mu   sync.Mutex // guards what follows
-	idle []*imapconn.Conn
+	mu       sync.Mutex // guards what follows
+	idle     []*imapconn.Conn
+	inUse    int
+	released chan struct{} // closed when a connection has been given back
 	// What Folders found out:
-	prefix    string // of the personal namespace
-	delimiter string
+	spaces    imapconn.Namespaces
+	delimiter rune
+	limit     int64             // octets of a message; 0: not known
 	uses      map[string]string // special use, lower case → folder that has it
 }
 
@@ -49,7 +51,7 @@ func New(o Options) *Target {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Target{o: o, uses: map[string]string{}}
+	return &Target{o: o, uses: map[string]string{}, released: make(chan struct{})}
 }
 
 // Location is how people know the account.
@@ -57,6 +59,13 @@ func (t *Target) Location() string { return t.o.Location }
 
 // Parallel is how many connections there may be.
 func (t *Target) Parallel() int { return t.o.Parallel }
+
+// SizeLimit is what APPENDLIMIT says (RFC 7889).
+func (t *Target) SizeLimit() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.limit
+}
 
 // Close says goodbye on the connections that are idle.
 func (t *Target) Close() error {
@@ -72,41 +81,100 @@ func (t *Target) Close() error {
 	return nil
 }
 
+// connect takes an idle connection or makes a new one. Where the server wants
+// no more connections than there are, it waits for one of them.
 func (t *Target) connect(ctx context.Context) (*imapconn.Conn, error) {
+	for {
+		c, released := t.take()
+		if c != nil {
+			return c, nil
+		}
+		c, err := t.o.Dial(ctx)
+		if err == nil {
+			return c, nil
+		}
+		others := t.drop()
+		if !errors.Is(err, imapconn.ErrBusy) || others == 0 {
+			return nil, classify(err)
+		}
+		t.o.Log.Info("the server wants no more connections", "connections", others, "error", err)
+		select {
+		case <-released:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// take counts a connection as in use and returns an idle one, if there is one,
+// and what is closed when another becomes idle.
+func (t *Target) take() (*imapconn.Conn, <-chan struct{}) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.inUse++
 	for len(t.idle) > 0 {
 		c := t.idle[len(t.idle)-1]
 		t.idle = t.idle[:len(t.idle)-1]
 		if c.Err() == nil {
-			t.mu.Unlock()
 			return c, nil
 		}
+		c.Close()
 	}
-	t.mu.Unlock()
-	c, err := t.o.Dial(ctx)
-	if errors.Is(err, imapconn.ErrLogin) || errors.Is(err, imapconn.ErrTLS) {
-		return nil, &marked{err, restore.ErrAccess}
-	}
-	return c, err
+	return nil, t.released
 }
 
-func (t *Target) release(c *imapconn.Conn) {
-	if c.Err() != nil {
-		c.Close()
-		return
-	}
+// drop counts a connection as no longer in use and returns how many are.
+func (t *Target) drop() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.idle = append(t.idle, c)
+	t.inUse--
+	return t.inUse
+}
+
+// release gives a connection back.
+func (t *Target) release(c *imapconn.Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.inUse--
+	if c.Err() != nil {
+		c.Close()
+	} else {
+		t.idle = append(t.idle, c)
+	}
+	close(t.released)
+	t.released = make(chan struct{})
 }
 
 // explain says what a command's error means.
 func explain(c *imapconn.Conn, what string, err error) error {
-	err = c.Explain(err)
-	if no, ok := errors.AsType[*imap.Error](err); ok && no.Code == imap.ResponseCodeNoPerm {
-		return fmt.Errorf("%s: %w", what, &marked{err, restore.ErrAccess})
+	return fmt.Errorf("%s: %w", what, classify(c.Explain(err)))
+}
+
+// aboutFolder is explain for a command that needs nothing but the folder: where
+// the server says no, the others may be well.
+func aboutFolder(c *imapconn.Conn, what string, err error) error {
+	err = explain(c, what, err)
+	if refused(c, err) {
+		return &marked{err, restore.ErrFolder}
 	}
-	return fmt.Errorf("%s: %w", what, err)
+	return err
+}
+
+// refused says whether the server said no, for good, and the connection is
+// well.
+func refused(c *imapconn.Conn, err error) bool {
+	_, no := errors.AsType[*imap.Error](err)
+	return no && c.Err() == nil && !errors.Is(err, restore.ErrBusy) && !errors.Is(err, imapconn.ErrBusy)
+}
+
+func classify(err error) error {
+	switch {
+	case errors.Is(err, imapconn.ErrLogin), errors.Is(err, imapconn.ErrTLS):
+		return &marked{err, restore.ErrAccess}
+	case errors.Is(err, imapconn.ErrBusy):
+		return &marked{err, restore.ErrBusy}
+	}
+	return err
 }
 
 // A marked error says what it says, and is something else besides.
@@ -116,182 +184,6 @@ type marked struct {
 }
 
 func (m *marked) Unwrap() []error { return []error{m.error, m.mark} }
-
-// Folders lists the folders of the account.
-func (t *Target) Folders(ctx context.Context) ([]restore.Folder, error) {
-	c, err := t.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer t.release(c)
-	defer c.Bind(ctx)()
-	caps := c.Caps()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.delimiter = ""
-	if caps.Has(imap.CapNamespace) {
-		data, err := c.Namespace().Wait()
-		if err != nil {
-			return nil, explain(c, "NAMESPACE", err)
-		}
-		if len(data.Personal) > 0 {
-			t.prefix = data.Personal[0].Prefix
-			if d := data.Personal[0].Delim; d != 0 {
-				t.delimiter = string(d)
-			}
-		}
-	}
-	options := new(imap.ListOptions)
-	if caps.Has(imap.CapListExtended) {
-		options.ReturnSubscribed, options.ReturnSpecialUse = true, caps.Has(imap.CapSpecialUse)
-	}
-	data, err := c.List("", "*", options).Collect()
-	if err != nil {
-		return nil, explain(c, "LIST", err)
-	}
-	var list []restore.Folder
-	for _, d := range data {
-		if t.delimiter == "" && d.Delim != 0 {
-			t.delimiter = string(d.Delim)
-		}
-		f := restore.Folder{Place: d.Mailbox}
-		if strings.EqualFold(f.Place, "INBOX") {
-			f.Place = "INBOX"
-		}
-		selectable := true
-		for _, a := range d.Attrs {
-			switch attr := strings.ToLower(string(a)); attr {
-			case `\noselect`, `\nonexistent`:
-				selectable = false
-			case `\subscribed`:
-				f.Subscribed = true
-			case `\all`, `\archive`, `\drafts`, `\flagged`, `\important`, `\junk`, `\sent`, `\trash`:
-				f.SpecialUse = append(f.SpecialUse, string(a))
-				t.uses[attr] = d.Mailbox
-			}
-		}
-		if selectable {
-			list = append(list, f)
-		}
-	}
-	return list, nil
-}
-
-// Place names a folder as the account's server does: with its prefix and
-// delimiter. A character that the server takes for the delimiter is written
-// as '_'.
-func (t *Target) Place(levels []string, raw []byte, delimiter string) (string, []string, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(levels) == 1 && levels[0] == "INBOX" {
-		return "INBOX", nil, nil
-	}
-	if raw != nil && delimiter == t.delimiter {
-		// Octets that are no name by the standard: the server that they came
-		// from had the same delimiter, and may be this one.
-		if !strings.HasPrefix(string(raw), t.prefix) {
-			raw = append([]byte(t.prefix), raw...)
-		}
-		return imapconn.AliasName(raw), nil, nil
-	}
-	if t.delimiter == "" && len(levels) > 1 {
-		return "", nil, fmt.Errorf("%s has no folders within folders", t.o.Location)
-	}
-	var notes []string
-	places := slices.Clone(levels)
-	for i, l := range places {
-		if l == "" {
-			places[i] = "_"
-		} else if t.delimiter != "" {
-			places[i] = strings.ReplaceAll(l, t.delimiter, "_")
-		}
-		if places[i] != l {
-			notes = append(notes, fmt.Sprintf("%q is called %q there, because the server has %q between levels", l, places[i], t.delimiter))
-		}
-	}
-	return t.prefix + strings.Join(places, t.delimiter), notes, nil
-}
-
-// Create creates a folder, with its special use where the server lets it
-// (RFC 6154 section 5.2), and subscribes to it.
-func (t *Target) Create(ctx context.Context, place string, f restore.Folder) (notes []string, err error) {
-	c, err := t.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer t.release(c)
-	defer c.Bind(ctx)()
-	use, notes := t.use(c, place, f.SpecialUse)
-	err = create(c, place, use)
-	if no, ok := errors.AsType[*imap.Error](err); ok && len(use) > 0 && no.Code != imap.ResponseCodeAlreadyExists && c.Err() == nil {
-		notes = append(notes, fmt.Sprintf("the server does not give it the special use %v: %v", f.SpecialUse, no))
-		err = create(c, place, nil)
-	}
-	if no, ok := errors.AsType[*imap.Error](err); ok && no.Code == imap.ResponseCodeAlreadyExists {
-		err = nil // a client was faster
-	}
-	if err != nil {
-		return notes, explain(c, "CREATE", err)
-	}
-	if f.Subscribed {
-		more, err := subscribe(c, place)
-		return append(notes, more...), err
-	}
-	return notes, nil
-}
-
-// Subscribe subscribes to a folder.
-func (t *Target) Subscribe(ctx context.Context, place string) ([]string, error) {
-	c, err := t.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer t.release(c)
-	defer c.Bind(ctx)()
-	return subscribe(c, place)
-}
-
-func subscribe(c *imapconn.Conn, place string) ([]string, error) {
-	err := c.Subscribe(place).Wait()
-	switch {
-	case err == nil:
-		return nil, nil
-	case c.Err() != nil:
-		return nil, explain(c, "SUBSCRIBE", err)
-	}
-	return []string{fmt.Sprintf("it could not be subscribed to: %v", err)}, nil
-}
-
-func create(c *imapconn.Conn, place string, use []imap.MailboxAttr) error {
-	var options *imap.CreateOptions
-	if len(use) > 0 {
-		options = &imap.CreateOptions{SpecialUse: use}
-	}
-	cmd, err := c.Create(place, options)
-	if err != nil {
-		return err
-	}
-	return cmd.Wait()
-}
-
-// use says which special uses can be asked for, and notes the others.
-func (t *Target) use(c *imapconn.Conn, place string, wanted []string) (use []imap.MailboxAttr, notes []string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, w := range wanted {
-		if other := t.uses[strings.ToLower(w)]; other != "" && other != place {
-			notes = append(notes, fmt.Sprintf("%s is the special use of %q already", w, other))
-			continue
-		}
-		if !c.Caps().Has(imap.CapCreateSpecialUse) {
-			notes = append(notes, fmt.Sprintf("the server does not let clients set a special use: %s", w))
-			continue
-		}
-		t.uses[strings.ToLower(w)] = place
-		use = append(use, imap.MailboxAttr(w))
-	}
-	return use, notes
-}
 
 // Room asks for the quota of INBOX (RFC 9208).
 func (t *Target) Room(ctx context.Context) (octets int64, known bool, err error) {
@@ -316,8 +208,13 @@ func (t *Target) Room(ctx context.Context) (octets int64, known bool, err error)
 		if !ok {
 			continue
 		}
-		// Units of 1024 octets (RFC 9208 section 5.1).
-		if room := max(0, storage.Limit-storage.Usage) * 1024; !known || room < octets {
+		// Units of 1024 octets (RFC 9208 section 5.1). Some servers write a
+		// number beyond all disks for no limit.
+		room := max(0, storage.Limit-storage.Usage)
+		if room > math.MaxInt64/1024 {
+			continue
+		}
+		if room *= 1024; !known || room < octets {
 			octets, known = room, true
 		}
 	}
