@@ -65,36 +65,46 @@ func Run(ctx context.Context, repo *storage.Repository, groups []Group, t Target
 		o.Pause = pause
 	}
 	r := &run{o: o, repo: repo, target: t, report: &Report{Target: t.Location(), DryRun: o.DryRun, Folders: []*FolderReport{}}}
-	o.Progress.at("listing folders")
-	if err := r.place(ctx, groups); err != nil {
-		return r.report, err
+	err := r.all(ctx, groups)
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+		// That connections ended follows from it.
+		err = fmt.Errorf("the restore was interrupted: %w", cause)
 	}
-	o.Progress.at("comparing")
-	o.Progress.Folders.Store(int64(len(r.folders)))
+	return r.report, err
+}
+
+// all is the whole restore, step by step.
+func (r *run) all(ctx context.Context, groups []Group) error {
+	r.o.Progress.at("listing folders")
+	if err := r.place(ctx, groups); err != nil {
+		return err
+	}
+	r.o.Progress.at("comparing")
+	r.o.Progress.Folders.Store(int64(len(r.folders)))
 	err := r.each(ctx, (*folder).plan)
 	r.leaveOut()
 	if err != nil {
-		return r.report, err
+		return err
 	}
 	if err := r.room(ctx); err != nil {
-		return r.report, err
+		return err
 	}
-	if o.DryRun {
-		o.Progress.at("done")
-		return r.report, nil
+	if r.o.DryRun {
+		r.o.Progress.at("done")
+		return nil
 	}
-	o.Progress.at("creating folders")
+	r.o.Progress.at("creating folders")
 	for _, f := range r.folders {
 		if err := f.giveUp(ctx, f.create(ctx)); err != nil {
-			return r.report, err
+			return err
 		}
 	}
-	o.Progress.at("restoring")
+	r.o.Progress.at("restoring")
 	if err := r.each(ctx, (*folder).fill); err != nil {
-		return r.report, err
+		return err
 	}
-	o.Progress.at("done")
-	return r.report, nil
+	r.o.Progress.at("done")
+	return nil
 }
 
 func pause(ctx context.Context, i int) error {
