@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -145,20 +146,12 @@ func (l *Ledger) LoadCheckpoint(ctx context.Context) error {
 		return err
 	}
 	for _, name := range slices.Backward(names) {
-		n, err := strconv.ParseUint(strings.TrimPrefix(name, checkpointPrefix), 10, 64)
-		if err != nil {
-			continue
-		}
 		box, err := l.store.Get(ctx, name, 0, -1)
 		if err != nil {
 			continue // removed by a writer of newer ones, or not to be had: a cache
 		}
-		plain, err := l.sealer.OpenCheckpoint(n, box)
+		st, err := l.openCheckpoint(name, box)
 		if err != nil {
-			continue
-		}
-		st := new(stored)
-		if err := decMode.Unmarshal(plain, st); err != nil || st.Next != n+1 {
 			continue
 		}
 		st.Due = due{Size: int64(len(box))}
@@ -177,6 +170,48 @@ func (l *Ledger) checkpoints(ctx context.Context) ([]string, error) {
 		names = append(names, info.Name)
 	}
 	return names, nil
+}
+
+// DamagedCheckpoints names the checkpoints that cannot be opened, and says why.
+// The error is that of the store.
+func (l *Ledger) DamagedCheckpoints(ctx context.Context) (map[string]error, error) {
+	names, err := l.checkpoints(ctx)
+	if err != nil {
+		return nil, err
+	}
+	damaged := map[string]error{}
+	for _, name := range names {
+		box, err := l.store.Get(ctx, name, 0, -1)
+		if errors.Is(err, objects.ErrNotFound) {
+			continue // removed by a writer of newer ones
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		if _, err := l.openCheckpoint(name, box); err != nil {
+			damaged[name] = err
+		}
+	}
+	return damaged, nil
+}
+
+func (l *Ledger) openCheckpoint(name string, box []byte) (*stored, error) {
+	n, err := strconv.ParseUint(strings.TrimPrefix(name, checkpointPrefix), 10, 64)
+	if err != nil {
+		return nil, errors.New("its name is not a number")
+	}
+	plain, err := l.sealer.OpenCheckpoint(n, box)
+	if err != nil {
+		return nil, err
+	}
+	st := new(stored)
+	if err := decMode.Unmarshal(plain, st); err != nil {
+		return nil, fmt.Errorf("what it holds: %w", err)
+	}
+	if st.Next != n+1 {
+		return nil, fmt.Errorf("it holds the state after entry %d", st.Next-1)
+	}
+	return st, nil
 }
 
 // Checkpoint writes a checkpoint where one is due; light says that the caller

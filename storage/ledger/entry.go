@@ -62,6 +62,8 @@ type Key struct {
 	Recipient string `cbor:"4,keyasint,omitempty"`
 	Removed   bool   `cbor:"5,keyasint,omitempty"`
 	Added     int64  `cbor:"6,keyasint,omitempty"` // set from the entry's time
+	// Sum is the SHA-256 of the slot's object; nothing where it is not known.
+	Sum []byte `cbor:"7,keyasint,omitempty"`
 }
 
 // A Commit brings snapshots and the packs and indexes that they need.

@@ -53,6 +53,8 @@ var (
 	ErrShorter = errors.New("the ledger is shorter than it was, or another one; the store was put back to an older state")
 	// ErrChain says that an entry does not follow the one before it.
 	ErrChain = errors.New("the chain of the ledger is broken")
+	// ErrHole says that an entry is not there, though later ones are.
+	ErrHole = errors.New("an entry of the ledger is missing, though later ones are there")
 	// ErrNone says that there is no ledger: no repository, or a half-made one.
 	ErrNone = errors.New("there is no ledger")
 )
@@ -143,6 +145,74 @@ func (l *Ledger) Refresh(ctx context.Context) error {
 	}
 }
 
+// Complete is Refresh, and also makes sure that nothing stands behind the end:
+// a store that lost an entry would else pass for one that never had those
+// after it.
+func (l *Ledger) Complete(ctx context.Context) error {
+	for {
+		if err := l.Refresh(ctx); err != nil && !errors.Is(err, ErrNone) {
+			return err
+		}
+		next := Slot(l.Entries())
+		beyond := ""
+		for info, err := range l.store.List(ctx, Prefix, next) {
+			if err != nil {
+				return fmt.Errorf("list the ledger: %w", err)
+			}
+			beyond = info.Name
+			break
+		}
+		if beyond == "" {
+			if next == First {
+				return ErrNone
+			}
+			return nil
+		}
+		// Others may have appended both since.
+		_, err := l.store.Get(ctx, next, 0, -1)
+		if errors.Is(err, objects.ErrNotFound) {
+			return fmt.Errorf("%s: %w (%s)", next, ErrHole, beyond)
+		}
+		if err != nil {
+			return fmt.Errorf("read %s: %w", next, err)
+		}
+	}
+}
+
+// Damaged names the entries from the first unknown one on that are missing,
+// cannot be opened, or stand in another's place, and says what is wrong. It is
+// for a ledger that Complete could not read to its end.
+func (l *Ledger) Damaged(ctx context.Context) (map[string]error, error) {
+	damaged := map[string]error{}
+	n := l.Entries()
+	var names []string
+	for info, err := range l.store.List(ctx, Prefix, "") {
+		if err != nil {
+			return nil, fmt.Errorf("list the ledger: %w", err)
+		}
+		if info.Name >= Slot(n) {
+			names = append(names, info.Name)
+		}
+	}
+	for _, name := range names {
+		for ; Slot(n) < name; n++ {
+			damaged[Slot(n)] = errors.New("the entry is missing")
+		}
+		if name != Slot(n) {
+			continue // not an entry
+		}
+		box, err := l.get(ctx, n)
+		if err != nil {
+			return nil, fmt.Errorf("read ledger entry %d: %w", n, err)
+		}
+		if _, err := l.sealer.OpenEntry(n, box); err != nil {
+			damaged[name] = err
+		}
+		n++
+	}
+	return damaged, nil
+}
+
 // Verify makes sure that the last entry of a state out of a cache is in the
 // store. It does not look for new ones.
 func (l *Ledger) Verify(ctx context.Context) error {
@@ -162,11 +232,17 @@ func (l *Ledger) verify(ctx context.Context) error {
 	}
 	n := l.state.Next - 1
 	box, err := l.get(ctx, n)
-	if errors.Is(err, objects.ErrNotFound) || err == nil && sha256.Sum256(box) != l.state.Head {
-		return fmt.Errorf("entry %d: %w", n, ErrShorter)
+	if errors.Is(err, objects.ErrNotFound) {
+		return fmt.Errorf("ledger entry %d: %w", n, ErrShorter)
 	}
 	if err != nil {
 		return fmt.Errorf("read ledger entry %d: %w", n, err)
+	}
+	if sha256.Sum256(box) != l.state.Head {
+		if _, err := l.sealer.OpenEntry(n, box); err != nil {
+			return fmt.Errorf("open ledger entry %d: %w", n, err)
+		}
+		return fmt.Errorf("ledger entry %d: %w", n, ErrShorter)
 	}
 	l.verified = true
 	return nil

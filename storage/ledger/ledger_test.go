@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -426,5 +427,65 @@ func TestStateOfAnotherOrLongerLedgerIsNotBuiltOn(t *testing.T) {
 	}
 	if !slices.Equal(names, []string{Slot(0), Slot(1), Slot(2)}) {
 		t.Errorf("there is a gap now: %v", names)
+	}
+}
+
+func TestHoleInTheLedgerIsNotTakenForItsEnd(t *testing.T) {
+	t.Parallel()
+	store := objects.NewMemory()
+	l := begin(t, store)
+	for i := range 9 {
+		if err := commit(l, "a", ID{byte(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := testLedger(store).Complete(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, hole := range []uint64{0, 1, 5, 8} {
+		name := Slot(hole)
+		octets, err := store.Get(t.Context(), name, 0, -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		store.Delete(t.Context(), name)
+		reader := testLedger(store)
+		err = reader.Complete(t.Context())
+		if !errors.Is(err, ErrHole) || !strings.Contains(err.Error(), name) {
+			t.Errorf("without entry %d: %v", hole, err)
+		}
+		damaged, err := reader.Damaged(t.Context())
+		if err != nil || len(damaged) != 1 || damaged[name] == nil {
+			t.Errorf("without entry %d: damaged are %v, %v", hole, damaged, err)
+		}
+		store.Put(t.Context(), name, octets)
+	}
+	store.Delete(t.Context(), Slot(9)) // a shorter one cannot be told from the whole
+	if err := testLedger(store).Complete(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := testLedger(objects.NewMemory()).Complete(t.Context()); !errors.Is(err, ErrNone) {
+		t.Errorf("no ledger: %v", err)
+	}
+}
+
+// TestOthersWhoAppendMeanwhileMakeNoHole lets two entries come between the
+// look at the first free slot and the look behind it.
+func TestOthersWhoAppendMeanwhileMakeNoHole(t *testing.T) {
+	t.Parallel()
+	memory := objects.NewMemory()
+	writer := begin(t, memory)
+	store := objectstest.NewFaulty(memory, 1)
+	n := byte(0)
+	store.Before(func(_ context.Context, op objectstest.Op, _ string) {
+		for ; op == objectstest.List && n < 2; n++ {
+			if err := commit(writer, "a", ID{n}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	reader := testLedger(store)
+	if err := reader.Complete(t.Context()); err != nil || reader.Entries() != 3 {
+		t.Errorf("%d entries, %v", reader.Entries(), err)
 	}
 }
