@@ -45,7 +45,7 @@ func Init(ctx context.Context, store objects.Store, lock Lock, o Options) (*Repo
 	if r.config, r.id, err = parseConfig(b); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
-	r.sealer = seal.New(r.id)
+	r.sealer, r.configSum = seal.New(r.id), sha256.Sum256(b)
 	rand.Read(r.key[:])
 	l := ledger.New(store, boxes{r}, sha256.Sum256(b), o.Writer)
 
@@ -103,7 +103,7 @@ func (r *Repository) first(ctx context.Context, l *ledger.Ledger, lock Lock) (ma
 		return made, err
 	}
 	made = append(made, keysPrefix+k.ID.String())
-	r.slot = k.ID
+	r.slot, r.slotSum = k.ID, sha256.Sum256(slot)
 	r.cacheSlot(k.ID.String(), slot)
 	err = l.Append(ctx, func(s *ledger.State) (ledger.Body, error) {
 		if s.Next != 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -53,6 +54,11 @@ type Lock struct {
 // more than all else that a backup needs.
 const workFactor = 17
 
+// mostWorkFactor is the highest that is accepted: 1 GiB. Whoever can write the
+// bucket can put a slot there, and it must not take all memory to find that
+// it is not ours.
+const mostWorkFactor = 20
+
 // How a slot is opened.
 const (
 	HowPassphrase = "passphrase"
@@ -65,6 +71,9 @@ func (l *Lock) recipient() (r age.Recipient, how string, err error) {
 	case l.Passphrase != "" && l.Recipient != "":
 		return nil, "", errors.New("a key slot has a passphrase or a recipient, not both")
 	case l.Passphrase != "":
+		if l.WorkFactor > mostWorkFactor {
+			return nil, "", fmt.Errorf("a work factor of %d is more than %d, the most that is accepted", l.WorkFactor, mostWorkFactor)
+		}
 		s, err := age.NewScryptRecipient(l.Passphrase)
 		if err != nil {
 			return nil, "", err
@@ -108,7 +117,8 @@ func (r *Repository) makeSlot(ctx context.Context, l Lock) (k ledger.Key, file [
 	if err := w.Close(); err != nil {
 		return k, nil, fmt.Errorf("wrap the repository key: %w", err)
 	}
-	k = ledger.Key{ID: NewID(), Label: l.Label, How: how, Recipient: l.Recipient}
+	sum := sha256.Sum256(buf.Bytes())
+	k = ledger.Key{ID: NewID(), Label: l.Label, How: how, Recipient: l.Recipient, Sum: sum[:]}
 	name := keysPrefix + k.ID.String()
 	if err := r.store.Put(ctx, name, buf.Bytes()); err != nil {
 		return k, nil, fmt.Errorf("write the key slot: %w", err)
@@ -120,14 +130,15 @@ func (r *Repository) makeSlot(ctx context.Context, l Lock) (k ledger.Key, file [
 	return k, buf.Bytes(), nil
 }
 
-// unlock finds a slot that opens and takes the repository key out of it.
-func (r *Repository) unlock(ctx context.Context, u Unlock) error {
-	identities, err := u.identities()
-	if err != nil {
-		return err
+// unlock finds a slot that opens and takes the repository key out of it. It
+// passes over those that were refused.
+func (r *Repository) unlock(ctx context.Context, identities []age.Identity, refused map[ID]error) error {
+	passed := func(name string) bool {
+		id, err := hex.DecodeString(name)
+		return err == nil && len(id) == len(ID{}) && refused[ID(id)] != nil
 	}
 	// The slot that opened last time is most likely the right one.
-	if name, err := r.cache.get("slot"); err == nil {
+	if name, err := r.cache.get("slot"); err == nil && !passed(string(name)) {
 		if b, err := r.cache.get(keysPrefix + string(name)); err == nil && r.trySlot(string(name), b, identities) == nil {
 			return nil
 		}
@@ -137,9 +148,11 @@ func (r *Repository) unlock(ctx context.Context, u Unlock) error {
 		if err != nil {
 			return fmt.Errorf("list key slots: %w", err)
 		}
-		names = append(names, strings.TrimPrefix(info.Name, keysPrefix))
+		if name := strings.TrimPrefix(info.Name, keysPrefix); !passed(name) {
+			names = append(names, name)
+		}
 	}
-	tried := 0
+	foreign := 0
 	var damaged error
 	for _, name := range names {
 		b, err := r.store.Get(ctx, keysPrefix+name, 0, -1)
@@ -149,22 +162,42 @@ func (r *Repository) unlock(ctx context.Context, u Unlock) error {
 		if err != nil {
 			return fmt.Errorf("read key slot %s: %w", name, err)
 		}
-		tried++
 		switch err := r.trySlot(name, b, identities); {
 		case err == nil:
 			r.cacheSlot(name, b)
 			return nil
-		case !errors.Is(err, ErrWrongKey):
+		case errors.Is(err, ErrWrongKey):
+			foreign++
+		default:
 			damaged = fmt.Errorf("key slot %s: %w", name, err)
 		}
 	}
-	if damaged != nil {
+	switch {
+	case foreign == 0 && damaged != nil:
 		return damaged
-	}
-	if tried == 0 {
+	case damaged != nil:
+		return fmt.Errorf("%w; besides, %w", ErrWrongKey, damaged)
+	case foreign == 0 && len(refused) == 0:
 		return fmt.Errorf("there is no key slot at all: %w", ErrMissing)
 	}
 	return ErrWrongKey
+}
+
+// judgeSlot says why the slot that opened must not be used. It must be in the
+// ledger: an init or an AddKey that was interrupted leaves slots that are not,
+// with another key even.
+func (r *Repository) judgeSlot() (why error) {
+	r.ledger.View(func(s *ledger.State) {
+		switch k, known := s.Keys[r.slot]; {
+		case !known:
+			why = fmt.Errorf("key slot %s is not in the ledger: %w", r.slot.Short(), ErrWrongKey)
+		case k.Removed:
+			why = fmt.Errorf("key slot %s was removed: %w", r.slot.Short(), ErrWrongKey)
+		case len(k.Sum) > 0 && !bytes.Equal(k.Sum, r.slotSum[:]):
+			why = fmt.Errorf("key slot %s is not what was added under that name: %w", r.slot.Short(), ErrDamaged)
+		}
+	})
+	return why
 }
 
 // cacheSlot keeps a copy of the slot that opens the repository.
@@ -188,6 +221,7 @@ func (u *Unlock) identities() ([]age.Identity, error) {
 		if err != nil {
 			return nil, err
 		}
+		s.SetMaxWorkFactor(mostWorkFactor)
 		list = append(list, s)
 	}
 	if len(list) == 0 {
@@ -220,7 +254,7 @@ func (r *Repository) trySlot(name string, file []byte, identities []age.Identity
 	if p.Repository != r.config.ID {
 		return fmt.Errorf("it is of another repository: %w", ErrDamaged)
 	}
-	r.key, r.slot = seal.Key(key), ID(id)
+	r.key, r.slot, r.slotSum = seal.Key(key), ID(id), sha256.Sum256(file)
 	return nil
 }
 

@@ -16,6 +16,7 @@ package storage
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -97,9 +98,11 @@ type Repository struct {
 	sealer *seal.Sealer
 	key    seal.Key
 	slot   ID // the key slot that opened it
-	ledger *ledger.Ledger
-	cache  *cache
-	log    *slog.Logger
+	// slotSum is the SHA-256 of that slot's object, configSum that of config.
+	slotSum, configSum [32]byte
+	ledger             *ledger.Ledger
+	cache              *cache
+	log                *slog.Logger
 
 	segments *segmentCache
 
@@ -152,6 +155,7 @@ func Open(ctx context.Context, store objects.Store, unlock Unlock, o Options) (*
 		}
 	}
 	if err != nil {
+		r.ledger = nil // what the cache has is better
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
@@ -172,7 +176,8 @@ func ledAstray(ctx context.Context, store objects.Store, c *cache, err error) (b
 	if !bytes.Equal(cached, stored) {
 		return true, err
 	}
-	return !errors.Is(err, ledger.ErrShorter) && !errors.Is(err, ErrWrongKey), err
+	inStore := errors.Is(err, ledger.ErrShorter) || errors.Is(err, ledger.ErrHole) || errors.Is(err, ErrWrongKey)
+	return !inStore, err
 }
 
 // open returns a Repository that must be closed even where there is an error.
@@ -188,37 +193,61 @@ func open(ctx context.Context, store objects.Store, unlock Unlock, o Options, c 
 	if r.config, r.id, err = parseConfig(b); err != nil {
 		return r, err
 	}
-	r.sealer = seal.New(r.id)
-	err = r.unlock(ctx, unlock)
-	debug.FreeOSMemory() // what scrypt took is more than all else will
+	r.sealer, r.configSum = seal.New(r.id), sha256.Sum256(b)
+	identities, err := unlock.identities()
 	if err != nil {
 		return r, err
 	}
-	r.ledger = ledger.New(store, boxes{r}, sha256.Sum256(b), o.Writer)
-	if state, err := c.openSealed(r, stateName); err == nil {
+	// More than one slot may open: what an interrupted init left, or a slot
+	// that was removed while another has the same passphrase.
+	refused := map[ID]error{}
+	var first error
+	for {
+		err := r.unlock(ctx, identities, refused)
+		debug.FreeOSMemory() // what scrypt took is more than all else will
+		if first != nil && errors.Is(err, ErrWrongKey) {
+			return r, first
+		}
+		if err != nil {
+			return r, cmp.Or(first, err)
+		}
+		err = r.openLedger(ctx, o)
+		if err == nil {
+			if err = r.judgeSlot(); err == nil {
+				return r, nil
+			}
+		} else if !errors.Is(err, ErrDamaged) {
+			return r, err
+		}
+		refused[r.slot] = err
+		first = cmp.Or(first, err)
+	}
+}
+
+// openLedger brings the ledger up to date.
+func (r *Repository) openLedger(ctx context.Context, o Options) error {
+	r.ledger = ledger.New(r.store, boxes{r}, r.configSum, o.Writer)
+	cached := false
+	if state, err := r.cache.openSealed(r, stateName); err == nil {
 		if err := r.ledger.Import(state); err != nil {
 			r.log.Debug("cached state is no use", "error", err)
 		}
+		cached = true
 	} else if err := r.ledger.LoadCheckpoint(ctx); err != nil {
-		return r, err
+		return err
 	}
-	if o.Stale && c.warm() {
-		err = r.ledger.Verify(ctx)
-	} else {
-		err = r.ledger.Refresh(ctx)
+	if o.Stale && cached {
+		err := r.ledger.Verify(ctx)
+		if err != nil || r.judgeSlot() == nil {
+			return err
+		}
+		// The slot may be newer than what this machine saw.
 	}
+	err := r.ledger.Complete(ctx)
 	if errors.Is(err, ledger.ErrNone) {
-		return r, fmt.Errorf("%s: %w: its making was interrupted; run init again", store.Location(), ErrNoRepository)
+		return fmt.Errorf("%s: %w: its making was interrupted; run init again", r.store.Location(), ErrNoRepository)
 	}
-	if err != nil {
-		return r, err
-	}
-	var removed bool
-	r.ledger.View(func(s *ledger.State) { removed = s.Keys[r.slot].Removed })
-	if removed {
-		return r, fmt.Errorf("key slot %s was removed: %w", r.slot.Short(), ErrWrongKey)
-	}
-	return r, nil
+	return err
 }
 
 // Close keeps what the next run can use and lets go of the rest.
