@@ -1,14 +1,15 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -67,10 +68,18 @@ type Checked struct {
 // It changes nothing. The error says that the check could not be done; what is
 // wrong with the repository is in the Findings.
 func (r *Repository) Check(ctx context.Context, o CheckOptions) (*Checked, error) {
-	c := &checker{repo: r, o: o, result: Checked{Findings: []Finding{}}, seen: map[BlobID]bool{}}
+	c := &checker{opened: r, o: o, result: Checked{Findings: []Finding{}}, seen: map[BlobID]bool{}}
 	if c.o.Progress == nil {
 		c.o.Progress = func(CheckProgress) {}
 	}
+	// What a cache or this process has read before proves nothing of the
+	// store: the check begins with nothing at hand.
+	bare, err := r.bare()
+	if err != nil {
+		return nil, fmt.Errorf("make room for the check: %w", err)
+	}
+	defer bare.Close()
+	c.repo = bare
 	for _, step := range []func(context.Context) error{c.ledger, c.keys, c.packs, c.indexes, c.snapshots, c.data} {
 		if err := ctx.Err(); err != nil {
 			return nil, context.Cause(ctx)
@@ -79,32 +88,34 @@ func (r *Repository) Check(ctx context.Context, o CheckOptions) (*Checked, error
 			return nil, err
 		}
 	}
-	for _, v := range c.vaults {
-		v.index.Close()
-		os.RemoveAll(v.dir)
-	}
+	c.settle(ctx)
 	slices.SortStableFunc(c.result.Findings, func(a, b Finding) int { return slices.Compare([]byte(a.Object), []byte(b.Object)) })
 	return &c.result, nil
 }
 
 type checker struct {
-	repo *Repository
-	o    CheckOptions
+	opened *Repository // as the caller has it
+	repo   *Repository // the same with nothing at hand
+	o      CheckOptions
 
 	mu     sync.Mutex // guards result and seen
 	result Checked
 	seen   map[BlobID]bool // structure blobs that were gone through
 
 	state  *ledger.State // what the ledger gives; not changed any more
-	vaults map[ID]*checkedVault
+	vaults map[ID]*vault // their index is made of the packs' own directories and nothing else
 }
 
-// A checkedVault is a vault with an index made of the packs' own directories
-// and nothing else.
-type checkedVault struct {
-	*vault
-	index *index.Set
-	dir   string
+// bare returns the same repository with a temporary cache and no ledger. It
+// must be closed.
+func (r *Repository) bare() (*Repository, error) {
+	temporary, err := openCache("", "")
+	if err != nil {
+		return nil, err
+	}
+	return &Repository{store: r.store, config: r.config, id: r.id, configSum: r.configSum, sealer: r.sealer, key: r.key,
+		slot: r.slot, slotSum: r.slotSum, cache: temporary, log: slog.New(slog.DiscardHandler), // what is wrong becomes a finding
+		segments: newSegmentCache(r.segments.limit), vaults: map[ID]*vault{}}, nil
 }
 
 func (c *checker) found(object, format string, a ...any) {
@@ -117,35 +128,42 @@ func (c *checker) found(object, format string, a ...any) {
 func (c *checker) ledger(ctx context.Context) error {
 	c.o.Progress(CheckProgress{Step: "ledger"})
 	b, err := c.repo.store.Get(ctx, configName, 0, -1)
-	if err != nil {
+	switch {
+	case errors.Is(err, objects.ErrNotFound):
+		c.found(configName, "it is missing; without it nobody can open the repository who has no cache of it")
+	case err != nil:
 		return fmt.Errorf("read %s: %w", configName, err)
-	}
-	if _, id, err := parseConfig(b); err != nil || id != c.repo.id {
+	case sha256.Sum256(b) != c.repo.configSum:
 		c.found(configName, "it is not the config that this repository was opened with")
 	}
-	l := ledger.New(c.repo.store, boxes{c.repo}, sha256.Sum256(b), "check")
-	last := ""
-	for info, err := range c.repo.store.List(ctx, ledger.Prefix, "") {
-		if err != nil {
-			return fmt.Errorf("list the ledger: %w", err)
+	l := ledger.New(c.repo.store, boxes{c.repo}, c.repo.configSum, "check")
+	if err := l.Complete(ctx); err != nil {
+		if ctx.Err() != nil {
+			return err
 		}
-		last = info.Name
-	}
-	err = l.Refresh(ctx)
-	if ctx.Err() != nil {
-		return err
-	}
-	if err != nil {
+		damaged, damagedErr := l.Damaged(ctx)
+		if damagedErr != nil {
+			return damagedErr
+		}
+		for name, why := range damaged {
+			c.found(name, "%v", why)
+		}
 		c.found(ledger.Slot(l.Entries()), "%v; it and all after it are not proven", err)
-	} else if last >= ledger.Slot(l.Entries()) {
-		c.found(ledger.Slot(l.Entries()), "the entry is missing, though %s is there", last)
 	}
-	if l.Entries() < c.repo.ledger.Entries() {
+	if l.Entries() < c.opened.ledger.Entries() {
 		// A checkpoint or cache knows more: what it says of the rest is better
 		// than nothing.
-		l = c.repo.ledger
-	} else if l.Entries() == c.repo.ledger.Entries() && !ledger.Equal(l, c.repo.ledger) {
+		l = c.opened.ledger
+	} else if l.Entries() == c.opened.ledger.Entries() && !ledger.Equal(l, c.opened.ledger) {
 		c.found("checkpoints", "the state kept in a checkpoint or cache is not what the ledger gives")
+	}
+	c.repo.ledger = l
+	damaged, err := l.DamagedCheckpoints(ctx)
+	if err != nil {
+		return err
+	}
+	for name, why := range damaged {
+		c.found(name, "%v; readers pass it over, and it can be deleted", why)
 	}
 	if c.state, err = l.Clone(); err != nil {
 		return err
@@ -172,24 +190,28 @@ func (c *checker) keys(ctx context.Context) error {
 			c.found(name, "the key slot is missing")
 		case k.Removed && there[name]:
 			c.found(name, "the key slot was removed, but its object is still there; remove it again")
+		case !k.Removed:
+			b, err := c.repo.store.Get(ctx, name, 0, -1)
+			if err != nil && !errors.Is(err, objects.ErrNotFound) {
+				return fmt.Errorf("read key slot %s: %w", id.Short(), err)
+			}
+			want := k.Sum
+			if id == c.repo.slot {
+				want = c.repo.slotSum[:]
+			}
+			if sum := sha256.Sum256(b); err != nil || len(want) > 0 && !bytes.Equal(sum[:], want) {
+				c.found(name, "the key slot is damaged; nobody can open the repository with it")
+			}
 		}
 	}
-	c.vaults = map[ID]*checkedVault{}
+	c.vaults = map[ID]*vault{}
 	for id := range c.state.Vaults {
 		v, err := c.repo.vault(ctx, id)
 		if err != nil {
 			c.found(vaultName(id), "%v; nothing of this vault can be read", err)
 			continue
 		}
-		dir, err := os.MkdirTemp(c.repo.cache.dir, "check-")
-		if err != nil {
-			return err
-		}
-		set, err := index.OpenSet(dir)
-		if err != nil {
-			return err
-		}
-		c.vaults[id] = &checkedVault{v, set, dir}
+		c.vaults[id] = v
 	}
 	return nil
 }
@@ -227,7 +249,16 @@ func (c *checker) packs(ctx context.Context) error {
 			c.result.Unneeded++
 		}
 	}
-	return c.eachPack(ctx, "packs", list, func(ctx context.Context, v *checkedVault, p ledger.Pack) error {
+	var mu sync.Mutex
+	read := map[*vault][]index.Pack{}
+	add := func(v *vault) error {
+		mu.Lock()
+		batch := read[v]
+		delete(read, v)
+		mu.Unlock()
+		return v.index.Add(batch, func(ulid.ULID) bool { return true })
+	}
+	err := c.eachPack(ctx, "packs", list, func(ctx context.Context, v *vault, p ledger.Pack) error {
 		d, err := v.readDirectory(ctx, p)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -239,12 +270,51 @@ func (c *checker) packs(ctx context.Context) error {
 		if d.Blobs() != p.Blobs {
 			c.found(packName(p.ID), "its directory lists %d blobs where the ledger says %d", d.Blobs(), p.Blobs)
 		}
-		return v.index.Add([]index.Pack{{ID: p.ID, Size: p.Size, Directory: d}}, func(ulid.ULID) bool { return true })
+		mu.Lock()
+		read[v] = append(read[v], index.Pack{ID: p.ID, Size: p.Size, Directory: d})
+		full := len(read[v]) == 16 // a table for each pack would be many files
+		mu.Unlock()
+		if full {
+			return add(v)
+		}
+		return nil
+	})
+	for _, v := range c.vaults {
+		err = errors.Join(err, add(v))
+	}
+	return err
+}
+
+// settle drops findings about what others removed while the check ran.
+func (c *checker) settle(ctx context.Context) {
+	if len(c.result.Findings) == 0 || c.repo.ledger.Refresh(ctx) != nil {
+		return
+	}
+	c.repo.ledger.View(func(s *ledger.State) {
+		gone := map[string]bool{}
+		for id := range s.Condemned {
+			gone[packName(id)] = true
+		}
+		for id := range c.state.Indexes {
+			if _, there := s.Indexes[id]; !there {
+				gone[indexName(id)] = true
+			}
+		}
+		for _, list := range c.state.Snapshots {
+			for _, snap := range list {
+				if _, there := s.Snapshot(snap.ID); !there {
+					gone[snapshotName(snap)] = true
+				}
+			}
+		}
+		c.result.Findings = slices.DeleteFunc(c.result.Findings, func(f Finding) bool { return gone[f.Object] })
 	})
 }
 
+func snapshotName(s Snapshot) string { return "snapshot " + s.ID.Short() + " of " + s.Account }
+
 // eachPack does something for each pack, several at a time.
-func (c *checker) eachPack(ctx context.Context, step string, list []ledger.Pack, do func(context.Context, *checkedVault, ledger.Pack) error) error {
+func (c *checker) eachPack(ctx context.Context, step string, list []ledger.Pack, do func(context.Context, *vault, ledger.Pack) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(8)
 	var done atomic.Int64
@@ -312,7 +382,7 @@ func (c *checker) snapshots(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return err
 			}
-			c.found("snapshot "+s.ID.Short()+" of "+s.Account, "%v", err)
+			c.found(snapshotName(s), "%v", err)
 		}
 	}
 	return nil
@@ -349,7 +419,7 @@ func (c *checker) snapshot(ctx context.Context, s Snapshot) error {
 	return errors.Join(errs...)
 }
 
-func (c *checker) folder(ctx context.Context, v *checkedVault, f *Folder) error {
+func (c *checker) folder(ctx context.Context, v *vault, f *Folder) error {
 	lost := 0
 	var current BlobID // of the page at hand
 	for list, err := range f.PageWise(ctx, func(id BlobID) bool { current = id; return c.seen[id] }) {
@@ -359,7 +429,7 @@ func (c *checker) folder(ctx context.Context, v *checkedVault, f *Folder) error 
 		before := lost
 		for _, m := range list {
 			c.result.Messages++
-			_, found, err := v.index.Lookup(m.Recipe, v.live)
+			_, found, err := v.locate(ctx, m.Recipe)
 			if err != nil {
 				return err
 			}
@@ -401,7 +471,7 @@ func (c *checker) data(ctx context.Context) error {
 		}
 	}
 	slices.SortFunc(list, func(a, b ledger.Pack) int { return a.ID.Compare(b.ID) })
-	return c.eachPack(ctx, "data", list, func(ctx context.Context, v *checkedVault, p ledger.Pack) error {
+	return c.eachPack(ctx, "data", list, func(ctx context.Context, v *vault, p ledger.Pack) error {
 		b, err := c.repo.store.Get(ctx, packName(p.ID), 0, -1)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -414,7 +484,7 @@ func (c *checker) data(ctx context.Context) error {
 		c.result.PacksRead++
 		c.result.BytesRead += int64(len(b))
 		c.mu.Unlock()
-		if err := v.checkPack(p, b); err != nil {
+		if err := v.checkPack(ctx, p, b); err != nil {
 			c.found(packName(p.ID), "%v", err)
 		}
 		return nil
@@ -430,7 +500,7 @@ func chance() float64 {
 
 // checkPack proves every segment and blob of a pack, and that what its recipes
 // refer to is in a live pack.
-func (v *checkedVault) checkPack(p ledger.Pack, b []byte) error {
+func (v *vault) checkPack(ctx context.Context, p ledger.Pack, b []byte) error {
 	if err := pack.CheckHead(b); err != nil {
 		return err
 	}
@@ -458,7 +528,7 @@ func (v *checkedVault) checkPack(p ledger.Pack, b []byte) error {
 				continue
 			}
 			if s.Class == pack.Recipes {
-				if err := v.checkRecipe(blob); err != nil {
+				if err := v.checkRecipe(ctx, blob); err != nil {
 					errs = append(errs, fmt.Errorf("recipe %x: %w", id, err))
 				}
 			}
@@ -467,13 +537,13 @@ func (v *checkedVault) checkPack(p ledger.Pack, b []byte) error {
 	return errors.Join(errs...)
 }
 
-func (v *checkedVault) checkRecipe(recipe []byte) error {
+func (v *vault) checkRecipe(ctx context.Context, recipe []byte) error {
 	refs, err := messages.References(recipe)
 	if err != nil {
 		return err
 	}
 	for _, ref := range refs {
-		l, found, err := v.index.Lookup(ref.ID, v.live)
+		l, found, err := v.locate(ctx, ref.ID)
 		if err != nil {
 			return err
 		}
