@@ -14,14 +14,18 @@ import (
 
 // A Dialer makes connections to one IMAP account. It asks for the password
 // once, however many connections there are, and again when the server no
-// longer takes one that it took before, as happens to tokens. Until a password
-// has proven good, there is one login at a time, and a refusal goes to
-// everybody who was waiting: servers lock accounts after a few failures.
+// longer takes one that it took before. Until a password has proven good, there
+// is one login at a time, and a refusal goes to everybody who was waiting:
+// servers lock accounts after a few failures.
+//
+// A token is asked for anew for each connection, since it may have expired, and
+// a second time when the server does not take it: it may have been revoked.
 //
 // Its methods may be called at the same time.
 type Dialer struct {
 	options imapconn.Options
 	secret  Secret
+	tokens  Tokens // in place of secret
 
 	turn    chan struct{} // whoever has taken its element may use what follows
 	value   string
@@ -37,6 +41,15 @@ type Dialer struct {
 // in the options. It fails if the account is not on a server, or if its file
 // of authorities cannot be used.
 func NewDialer(a Address, secret Secret, o imapconn.Options) (*Dialer, error) {
+	d, err := newDialer(a, o)
+	if err != nil {
+		return nil, err
+	}
+	d.secret = secret
+	return d, nil
+}
+
+func newDialer(a Address, o imapconn.Options) (*Dialer, error) {
 	switch a.Scheme {
 	case IMAPS:
 		o.Security = imapconn.TLS
@@ -53,7 +66,7 @@ func NewDialer(a Address, secret Secret, o imapconn.Options) (*Dialer, error) {
 	}
 	o.Address, o.TLS = a.HostPort(), cfg
 	o.User, o.ActAs, o.Mechanism = a.LoginName(), a.Authzid, a.Auth
-	d := &Dialer{options: o, secret: secret, turn: make(chan struct{}, 1)}
+	d := &Dialer{options: o, turn: make(chan struct{}, 1)}
 	d.turn <- struct{}{}
 	return d, nil
 }
@@ -75,6 +88,10 @@ func (d *Dialer) dial(ctx context.Context, o imapconn.Options) (*imapconn.Conn, 
 	}
 	expired, reason := "", error(nil)
 	if d.proven {
+		if err := d.refresh(ctx); err != nil {
+			d.release()
+			return nil, err
+		}
 		o.Password = d.value
 		mine := d.renewed
 		d.release()
@@ -95,7 +112,7 @@ func (d *Dialer) dial(ctx context.Context, o imapconn.Options) (*imapconn.Conn, 
 		return nil, d.refusal
 	}
 	if !d.known {
-		value, err := d.secret(ctx)
+		value, err := d.ask(ctx, expired)
 		if err != nil {
 			return nil, err
 		}
@@ -107,6 +124,9 @@ func (d *Dialer) dial(ctx context.Context, o imapconn.Options) (*imapconn.Conn, 
 	}
 	o.Password = d.value
 	conn, err := imapconn.Dial(ctx, o)
+	if errors.Is(err, imapconn.ErrLogin) && d.tokens != nil && reason == nil {
+		conn, err = d.again(ctx, o, err)
+	}
 	switch {
 	case err == nil:
 		d.proven = true
@@ -139,15 +159,25 @@ func (a Address) TLSConfig() (*tls.Config, error) {
 	if a.CA == "" {
 		return cfg, nil
 	}
-	pem, err := os.ReadFile(a.CA)
+	var err error
+	if cfg.RootCAs, err = Authorities(a.CA); err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+// Authorities are the system's and those in a file, in PEM.
+func Authorities(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("read the authorities to trust: %w", err)
 	}
-	if cfg.RootCAs, err = x509.SystemCertPool(); err != nil {
-		cfg.RootCAs = x509.NewCertPool() // a system without any
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool() // a system without any
 	}
-	if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, hint("it should have lines -----BEGIN CERTIFICATE-----", "%s holds no certificate in PEM", a.CA)
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, hint("it should have lines -----BEGIN CERTIFICATE-----", "%s holds no certificate in PEM", file)
 	}
-	return cfg, nil
+	return roots, nil
 }

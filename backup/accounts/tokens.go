@@ -1,0 +1,93 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"restante/backup/accounts/imapconn"
+	"restante/backup/accounts/oauth"
+)
+
+// Tokens gives access tokens in place of a password; package oauth has those
+// that do.
+type Tokens interface {
+	// Token returns a token that the server may take. refused is one that it
+	// has not taken, or "".
+	Token(ctx context.Context, refused string) (string, error)
+}
+
+// NewTokenDialer is NewDialer for an account that logs in with tokens. A token
+// that cannot be had for good is an [imapconn.ErrLogin], one that cannot be had
+// just now an [imapconn.ErrBusy].
+func NewTokenDialer(a Address, tokens Tokens, o imapconn.Options) (*Dialer, error) {
+	if a.Auth == imapconn.AnyPassword {
+		a.Auth = imapconn.AnyToken
+	}
+	if !a.Token() {
+		return nil, fmt.Errorf("auth=%s is for passwords, and there is a token", strings.ToLower(string(a.Auth)))
+	}
+	if a.Master != "" {
+		return nil, errors.New("a master user has a password, and there is a token")
+	}
+	d, err := newDialer(a, o)
+	if err != nil {
+		return nil, err
+	}
+	d.tokens = tokens
+	return d, nil
+}
+
+// again tries a new token in place of one that the server has refused.
+func (d *Dialer) again(ctx context.Context, o imapconn.Options, refusal error) (*imapconn.Conn, error) {
+	value, err := d.ask(ctx, o.Password)
+	if err != nil {
+		return nil, err
+	}
+	if value == o.Password {
+		return nil, refusal
+	}
+	d.value, o.Password = value, value
+	d.renewed++
+	return imapconn.Dial(ctx, o)
+}
+
+// refresh replaces a token that has expired.
+func (d *Dialer) refresh(ctx context.Context) error {
+	if d.tokens == nil {
+		return nil
+	}
+	value, err := d.ask(ctx, "")
+	if err != nil {
+		return err
+	}
+	if value != d.value {
+		d.value = value
+		d.renewed++
+	}
+	return nil
+}
+
+// ask asks for the password, or for a token that is not the refused one.
+func (d *Dialer) ask(ctx context.Context, refused string) (string, error) {
+	if d.tokens == nil {
+		return d.secret(ctx)
+	}
+	token, err := d.tokens.Token(ctx, refused)
+	switch {
+	case errors.Is(err, oauth.ErrLoginNeeded), errors.Is(err, oauth.ErrRefused):
+		err = marked{err, imapconn.ErrLogin}
+	case errors.Is(err, oauth.ErrUnavailable):
+		err = marked{err, imapconn.ErrBusy}
+	}
+	return token, err
+}
+
+// A marked error says what it says, and is something else besides.
+type marked struct {
+	error
+	mark error
+}
+
+func (m marked) Unwrap() []error { return []error{m.error, m.mark} }
