@@ -9,6 +9,8 @@
 //	imaps://alice@mail.example.org?master=admin      the same as Dovecot's alice*admin
 //	maildir:/home/alice/Maildir                      mail on this computer
 //	mbox:/home/alice/mail
+//	thunderbird:/home/alice/.thunderbird/abc.default
+//	thunderbird:                                     the profile that opens by default
 //
 // No address holds a password, so addresses may be printed and stored.
 package accounts
@@ -32,10 +34,11 @@ const (
 	IMAPInsecure Scheme = "imap+insecure"
 	Maildir      Scheme = "maildir"
 	Mbox         Scheme = "mbox"
+	Thunderbird  Scheme = "thunderbird"
 )
 
 // schemes are all of them, with the port of those that have one.
-var schemes = map[Scheme]int{IMAPS: 993, IMAP: 143, IMAPInsecure: 143, Maildir: 0, Mbox: 0}
+var schemes = map[Scheme]int{IMAPS: 993, IMAP: 143, IMAPInsecure: 143, Maildir: 0, Mbox: 0, Thunderbird: 0}
 
 // Local reports whether the mail is on this computer.
 func (s Scheme) Local() bool { return schemes[s] == 0 }
@@ -43,7 +46,7 @@ func (s Scheme) Local() bool { return schemes[s] == 0 }
 // Address is where an account is and who opens it. Parse makes valid ones.
 type Address struct {
 	Scheme Scheme
-	Dir    string // of a local account
+	Dir    string // of a local account; "" for Thunderbird's own choice
 
 	User    string
 	Host    string // lower case; an IPv6 address without brackets

@@ -51,6 +51,9 @@ func Parse(address string) (Address, error) {
 		return a, errors.New("the account's address has control characters in it")
 	}
 	if a.Scheme.Local() {
+		if rest == "" && a.Scheme == Thunderbird {
+			return a, nil
+		}
 		if rest == "" {
 			return a, hint(fmt.Sprintf("write %s:DIRECTORY", a.Scheme), "the account's address names no directory")
 		}
@@ -74,7 +77,7 @@ func Parse(address string) (Address, error) {
 }
 
 func unknownScheme(s Scheme, colon bool) error {
-	names := []string{string(IMAPS), string(IMAP), string(IMAPInsecure), string(Maildir), string(Mbox)}
+	names := []string{string(IMAPS), string(IMAP), string(IMAPInsecure), string(Maildir), string(Mbox), string(Thunderbird)}
 	if !colon || strings.Contains(string(s), "@") { // it may be anything, a password among it
 		return hint("for example imaps://USER@HOST", "the account's address does not begin with one of %s and a colon", strings.Join(names, ", "))
 	}

@@ -34,6 +34,8 @@ func TestParse(t *testing.T) {
 		{"imaps://a@h/?ca=%2Fetc%2Fa%26b.pem&auth=plain", "a@h", "imaps://a@h?auth=plain&ca=%2Fetc%2Fa%26b.pem", Address{Scheme: IMAPS, User: "a", Host: "h", Port: 993, Auth: imapconn.Plain, CA: "/etc/a&b.pem"}},
 		{"imaps://a@h?ca=x@y:z", "a@h", "imaps://a@h?ca=x%40y%3Az", Address{Scheme: IMAPS, User: "a", Host: "h", Port: 993, CA: "x@y:z"}},
 		{"maildir:/home/alice/Maildir/", "maildir:/home/alice/Maildir", "maildir:/home/alice/Maildir", Address{Scheme: Maildir, Dir: "/home/alice/Maildir"}},
+		{"thunderbird:/home/alice/.thunderbird/a.default/", "thunderbird:/home/alice/.thunderbird/a.default", "thunderbird:/home/alice/.thunderbird/a.default", Address{Scheme: Thunderbird, Dir: "/home/alice/.thunderbird/a.default"}},
+		{"Thunderbird:", "thunderbird:", "thunderbird:", Address{Scheme: Thunderbird}},
 		{"mbox:mail?x=1", "mbox:mail?x=1", "", Address{Scheme: Mbox, Dir: "mail?x=1"}},
 		{"mbox:a b@c:d", "mbox:a b@c:d", "", Address{Scheme: Mbox, Dir: "a b@c:d"}},
 	} {

@@ -68,7 +68,7 @@ func (a *app) account(ctx context.Context, nameOrURL, name string, access *Accou
 		}
 		return nil, withHint(err, "write it as a URL (imaps://%s), or put it into restante.toml; for restore, --to says where to", hostFirst(nameOrURL))
 	}
-	if acct.address, err = accounts.Parse(raw); err != nil {
+	if acct.address, err = parseAddress(raw); err != nil {
 		if configured != nil {
 			err = fmt.Errorf("account %q: %w", nameOrURL, err)
 		}
@@ -114,7 +114,7 @@ func hostFirst(name string) string {
 
 // isURL tells a URL from a name.
 func isURL(s string) bool {
-	for _, scheme := range []string{"imaps:", "imap:", "imap+insecure:", "maildir:", "mbox:"} {
+	for _, scheme := range []string{"imaps:", "imap:", "imap+insecure:", "maildir:", "mbox:", "thunderbird:"} {
 		if strings.HasPrefix(strings.ToLower(s), scheme) {
 			return true
 		}
@@ -182,7 +182,7 @@ func (a *app) accountName(nameOrURL string) (string, error) {
 	if !isURL(nameOrURL) {
 		return nameOrURL, nil
 	}
-	address, err := accounts.Parse(nameOrURL)
+	address, err := parseAddress(nameOrURL)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", err, errUsage)
 	}
@@ -204,6 +204,8 @@ func (acct *account) source(a *app) (backup.Source, error) {
 		return localsource.OpenMaildir(acct.address.Dir, a.log)
 	case accounts.Mbox:
 		return localsource.OpenMbox(acct.address.Dir, a.log)
+	case accounts.Thunderbird:
+		return localsource.OpenThunderbird(acct.address.Dir, a.log)
 	}
 	d, err := acct.dialer(a)
 	if err != nil {
@@ -223,6 +225,8 @@ func (acct *account) target(a *app) (restore.Target, error) {
 		return export.OpenMaildir(acct.address.Dir)
 	case accounts.Mbox:
 		return export.OpenMbox(acct.address.Dir)
+	case accounts.Thunderbird:
+		return nil, export.NotInPlace(acct.address.Dir)
 	}
 	d, err := acct.dialer(a)
 	if err != nil {

@@ -26,7 +26,7 @@ func (*backupCmd) Help() string {
 
 A run that is interrupted has committed what it read until a minute ago; the next one goes on from there. Messages that the server does not give are named, and asked for again by the next run (exit code 3).
 
-Account URLs: imaps://user@host (TLS), imap://user@host (STARTTLS), imap+insecure://user@host (clear text, password included), maildir:DIR, mbox:DIR.
+Account URLs: imaps://user@host (TLS), imap://user@host (STARTTLS), imap+insecure://user@host (clear text, password included), maildir:DIR, mbox:DIR, thunderbird:PROFILE (a profile's directory; without one, the profile that Thunderbird opens).
 
 Example:
 

@@ -51,7 +51,8 @@ type config struct {
 // accountConfig is an account.
 type accountConfig struct {
 	// URL is where the mail is: imaps://user@host, imap://user@host (STARTTLS),
-	// imap+insecure://user@host (clear text), maildir:DIR, mbox:DIR.
+	// imap+insecure://user@host (clear text), maildir:DIR, mbox:DIR,
+	// thunderbird:PROFILE.
 	URL string `toml:"url"`
 	// LoginAs is a user who may open the mailbox of the url's user, and whose
 	// password it is: an administrator of Cyrus, a proxy user. It is what

@@ -43,7 +43,7 @@ var layers = map[string]string{
 	// The connection between a server and go-imap is one thing, whichever way
 	// mail goes through it. It imports nothing of ours.
 	"restore/imaptarget": "restore storage/messages backup/accounts/imapconn",
-	"restore/export":     "restore storage storage/mailfiles storage/messages",
+	"restore/export":     "restore storage storage/mailfiles storage/mailfiles/thunderbird storage/messages",
 
 	"schedules/retention": "storage",
 

@@ -17,10 +17,14 @@ import (
 
 // OpenMaildir opens a directory that Maildir folders are written to. If there
 // is none, it is made with the first folder. New folders are laid out as
-// Maildir++, or nested where all that are there are nested.
+// Maildir++, or nested where all that are there are nested. It may not be in a
+// profile of Thunderbird.
 func OpenMaildir(dir string) (restore.Target, error) {
 	t := &maildirTarget{dir: dir, paths: map[string]string{}}
-	var err error
+	_, err := inProfile(dir, false)
+	if err != nil {
+		return nil, err
+	}
 	if t.tree, err = mailfiles.OpenMaildirTree(dir); err != nil && (dir == "" || !errors.Is(err, fs.ErrNotExist)) {
 		return nil, err
 	}

@@ -19,9 +19,13 @@ import (
 // folder. If there is none, it is made with the first folder. dir may also be
 // an mbox file, which is one folder then. Messages are written as
 // mailfiles.MboxWriter does: other mail programs read them, but do not see the
-// flags.
+// flags. In a profile of Thunderbird it may only be a new folder.
 func OpenMbox(dir string) (restore.Target, error) {
 	t := &mboxTarget{dir: dir, paths: map[string]string{}}
+	var err error
+	if t.folder, err = inProfile(dir, true); err != nil {
+		return nil, err
+	}
 	info, err := os.Stat(dir)
 	switch {
 	case err == nil && !info.IsDir():
@@ -40,6 +44,8 @@ func OpenMbox(dir string) (restore.Target, error) {
 type mboxTarget struct {
 	dir  string
 	file string // the place, if dir is a file
+	// folder is what dir is in a profile of Thunderbird, nil if it is in none.
+	folder *newFolder
 
 	mu   sync.Mutex          // guards what follows
 	tree *mailfiles.MboxTree // nil: the directory is not there yet, or a file
@@ -125,6 +131,9 @@ func (t *mboxTarget) Create(ctx context.Context, place string, f restore.Folder)
 			return nil, explain(err)
 		}
 	}
+	if err := t.folder.begin(); err != nil {
+		return nil, explain(err)
+	}
 	levels := storage.FolderLevels(place)
 	if levels[0] == "INBOX" && t.inbox != "" {
 		levels[0] = t.inbox // as Thunderbird has it: Inbox.sbd
@@ -133,18 +142,30 @@ func (t *mboxTarget) Create(ctx context.Context, place string, f restore.Folder)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Lstat(filepath.Join(t.dir, filepath.FromSlash(path))); err == nil && !t.tree.Unfinished(path) {
+	info, err := os.Lstat(filepath.Join(t.dir, filepath.FromSlash(path)))
+	if isEmpty := err == nil && info.Mode().IsRegular() && info.Size() == 0; err == nil && !isEmpty && !t.tree.Unfinished(path) {
 		return nil, fmt.Errorf("%w: %s is there, and is no mbox file", restore.ErrAccess, path)
 	}
-	a, err := t.tree.Append(ctx, levels)
-	if err == nil {
-		err = a.Close()
+	from := len(levels)
+	if t.folder != nil {
+		from = 1 // Thunderbird shows nothing below what is no folder
 	}
-	if err != nil {
-		return nil, explain(err)
+	for n := from; n <= len(levels); n++ {
+		if err := t.touch(ctx, levels[:n]); err != nil {
+			return nil, explain(err)
+		}
 	}
 	t.paths[place] = path
 	return cannotKeep(f.SpecialUse), nil
+}
+
+// touch makes an empty mbox file unless there is one.
+func (t *mboxTarget) touch(ctx context.Context, levels []string) error {
+	a, err := t.tree.Append(ctx, levels)
+	if err != nil {
+		return err
+	}
+	return a.Close()
 }
 
 // Subscribe has nothing to do.

@@ -3,26 +3,22 @@ package thunderbird
 import (
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 )
 
-// Inside returns the profile that a path is in, or is, and where in it; ""
-// if it is in none. Symbolic links on the way are followed, and the path need
-// not be there yet.
-func Inside(path string) (profile, below string, err error) {
+// Inside returns the profile that a path is in, or is; "" if it is in none.
+// Symbolic links on the way are followed, and the path need not be there yet.
+// A store that somebody has put outside of the profile is not recognised.
+func Inside(path string) (profile string, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
-	path = followed(path)
-	for dir := path; ; dir = filepath.Dir(dir) {
+	for dir := followed(path); ; dir = filepath.Dir(dir) {
 		if isProfileDir(dir) {
-			below, err = filepath.Rel(dir, path)
-			return dir, filepath.ToSlash(below), err
+			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
-			return "", "", nil
+			return "", nil
 		}
 	}
 }
@@ -52,11 +48,4 @@ func isProfileDir(dir string) bool {
 		}
 	}
 	return false
-}
-
-// IsServerFolder reports whether below, a path in a profile as Inside gives
-// it, is a folder of a server, and not the server's or something else.
-func IsServerFolder(below string) bool {
-	parts := strings.Split(below, "/")
-	return len(parts) > 2 && slices.Contains(mailDirs, parts[0])
 }

@@ -87,6 +87,18 @@ func Find(p Places) ([]Profile, error) {
 	return list, nil
 }
 
+// Choose returns the one of several profiles that is meant where none is
+// named: the only one, or the only one that is opened by default.
+func Choose(list []Profile) (p Profile, ok bool) {
+	defaults := slices.DeleteFunc(slices.Clone(list), func(p Profile) bool { return !p.Default })
+	for _, some := range [][]Profile{list, defaults} {
+		if len(some) == 1 {
+			return some[0], true
+		}
+	}
+	return Profile{}, false
+}
+
 // isProfile reports whether the directory has a place for mail, or cannot be
 // read, which is for whoever reads it to say.
 func (p Profile) isProfile() bool {

@@ -171,6 +171,21 @@ func TestProfilesAreFoundByThemselves(t *testing.T) {
 	}
 }
 
+func TestProfileThatIsMeantWhereNoneIsNamed(t *testing.T) {
+	t.Parallel()
+	a, b, x, y := Profile{Dir: "a"}, Profile{Dir: "b"}, Profile{Dir: "x", Default: true}, Profile{Dir: "y", Default: true}
+	for _, c := range []struct {
+		list []Profile
+		want string
+	}{
+		{nil, ""}, {[]Profile{a}, "a"}, {[]Profile{x}, "x"}, {[]Profile{a, b}, ""}, {[]Profile{x, a, b}, "x"}, {[]Profile{x, y, a}, ""},
+	} {
+		if p, ok := Choose(c.list); p.Dir != c.want || ok != (c.want != "") {
+			t.Errorf("of %+v: %+v", c.list, p)
+		}
+	}
+}
+
 func TestWhatIsInsideAProfile(t *testing.T) {
 	t.Parallel()
 	p := lay(t, t.TempDir(), "prefs.js", "Mail/Local Folders/Inbox", "ImapMail/")
@@ -179,24 +194,19 @@ func TestWhatIsInsideAProfile(t *testing.T) {
 	if err := os.Symlink(filepath.Join(p, "Mail"), link); err != nil {
 		t.Skip(err)
 	}
-	for path, below := range map[string]string{
-		p:                          ".",
-		p + "/Mail":                "Mail",
-		p + "/Mail/Local Folders":  "Mail/Local Folders",
-		p + "/Mail/x/New.sbd/deep": "Mail/x/New.sbd/deep",
-		link + "/x":                "Mail/x",
-		p + "/../" + filepath.Base(p) + "/chrome": "chrome",
-		filepath.Dir(p): "",
-		t.TempDir():     "",
+	for path, is := range map[string]bool{
+		p:                          true,
+		p + "/Mail":                true,
+		p + "/Mail/x/New.sbd/deep": true,
+		link + "/x":                true,
+		p + "/../" + filepath.Base(p) + "/chrome": true,
+		filepath.Dir(p): false,
+		t.TempDir():     false,
+		lay(t, t.TempDir(), "prefs.js", "Mail") + "/x": false,
 	} {
-		profile, got, err := Inside(filepath.FromSlash(path))
-		if err != nil || got != below || (profile == p) != (below != "") {
-			t.Errorf("%s: %q in %q, %v; want %q", path, got, profile, err, below)
-		}
-	}
-	for below, is := range map[string]bool{".": false, "Mail": false, "Mail/x": false, "Mail/x/New.sbd": true, "ImapMail/x/y/z": true, "chrome/x/y": false} {
-		if IsServerFolder(below) != is {
-			t.Errorf("%s: a server's folder: %v", below, !is)
+		got, err := Inside(filepath.FromSlash(path))
+		if err != nil || (got == p) != is || got != "" && !is {
+			t.Errorf("%s is in %q, %v", path, got, err)
 		}
 	}
 }
