@@ -20,6 +20,8 @@ import (
 type accountsCmd struct {
 	List accountsListCmd `cmd:"" help:"List the accounts of the configuration."`
 	Test accountsTestCmd `cmd:"" help:"Log in to accounts, and tell what would be backed up and what is wrong."`
+
+	Discover accountsDiscoverCmd `cmd:"" help:"Find out which server an e-mail address is on."`
 }
 
 type accountsListCmd struct{}
@@ -283,4 +285,49 @@ func (t *testedJSON) print(a *app) {
 	for _, n := range t.Notes {
 		fmt.Fprintf(a.out, "  note: %s\n", oneLine(n))
 	}
+}
+
+type accountsDiscoverCmd struct {
+	Email string `arg:"" help:"E-mail address."`
+}
+
+func (*accountsDiscoverCmd) Help() string {
+	return `Asks the domain of an e-mail address where its mail is: by the SRV records of RFC 6186, then by the file that mail programs look for there. It logs in nowhere. Nobody proves that DNS tells the truth, so look at the names before you give a password.
+
+Exit code 1 says that the domain tells nothing.
+
+Example:
+
+  restante accounts discover alice@example.org`
+}
+
+type discoveredJSON struct {
+	URL  string `json:"url"`
+	From string `json:"from"`
+}
+
+func (c *accountsDiscoverCmd) Run(ctx context.Context, a *app) error {
+	found, err := accounts.Discovery{}.Discover(ctx, c.Email)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return withHint(errors.New("the domain does not tell where its mail is"), "ask who runs it, or try a name that is customary: restante accounts test imaps://%s@mail.%s", c.Email, c.Email[strings.LastIndexByte(c.Email, '@')+1:])
+	}
+	list := []discoveredJSON{}
+	for _, f := range found {
+		list = append(list, discoveredJSON{f.Address.String(), f.From})
+	}
+	if a.JSON {
+		return a.printJSON(list)
+	}
+	if err := a.table(func(row func(...any)) {
+		for _, j := range list {
+			row(j.URL, j.From)
+		}
+	}); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "Try it with: restante accounts test %s\n", list[0].URL)
+	return nil
 }
