@@ -110,9 +110,6 @@ func (j *job) survey(ctx context.Context, m Mailbox) error {
 	if parent == nil {
 		parent, renamed = r.renamed(status)
 	}
-	if parent != nil && parent.UIDValidity != 0 && parent.UIDValidity != status.UIDValidity {
-		r.note("folder %q: UIDVALIDITY changed from %d to %d; its messages are matched again", j.name, parent.UIDValidity, status.UIDValidity)
-	}
 	same := parent != nil && parent.UIDValidity == status.UIDValidity && !r.o.Full && !renamed
 
 	exists, err := m.UIDs(ctx)
@@ -136,16 +133,7 @@ func (j *job) survey(ctx context.Context, m Mailbox) error {
 			return err
 		}
 	}
-	if doubt {
-		r.note("folder %q: %v; none of its messages is taken for gone", j.name, uncertain)
-		r.setIncomplete()
-	}
 	if parent != nil && !same {
-		if !renamed {
-			r.mu.Lock()
-			r.stats.Gone += parent.Messages // from their places, if not from the folder
-			r.mu.Unlock()
-		}
 		// A new epoch, or a new name: most of it is in the archive already.
 		if h, ok := m.(HeaderMailbox); ok && !r.o.Full {
 			if fresh, err = j.recognise(ctx, h, d, parent, fresh); err != nil {
@@ -154,8 +142,19 @@ func (j *job) survey(ctx context.Context, m Mailbox) error {
 		}
 	}
 
+	// From here on nothing fails: what there is to tell is told once.
+	if parent != nil && parent.UIDValidity != 0 && parent.UIDValidity != status.UIDValidity {
+		r.note("folder %q: UIDVALIDITY changed from %d to %d; its messages are matched again", j.name, parent.UIDValidity, status.UIDValidity)
+	}
+	if doubt {
+		r.note("folder %q: %v; none of its messages is taken for gone", j.name, uncertain)
+		r.setIncomplete()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if parent != nil && !same && !renamed {
+		r.stats.Gone += parent.Messages // from their places, if not from the folder
+	}
 	for uids := range slices.Chunk(fresh, chunkSize) {
 		j.chunks = append(j.chunks, &chunk{uids: uids})
 	}

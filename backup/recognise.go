@@ -91,7 +91,9 @@ func (j *job) recognise(ctx context.Context, m HeaderMailbox, d *storage.Draft, 
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if name := from.Name(); name != j.name {
+	// With less than half of its messages it is no folder under another name,
+	// but one into which some were copied.
+	if name := from.Name(); name != j.name && int64(len(found))*2 > from.Messages {
 		delete(r.gone, name)
 		r.notes = append(r.notes, fmt.Sprintf("the folder %q is now called %q", name, j.name))
 	} else {
