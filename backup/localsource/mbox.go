@@ -40,9 +40,15 @@ func (t *mboxTree) begin(path string, known backup.Known, notes *notes) folder {
 }
 
 // An mboxFile is a single mbox file.
-type mboxFile struct{ name string }
+type mboxFile struct {
+	name   string
+	levels []string // of its folder; nil for what the file's name says
+}
 
 func (t *mboxFile) Folders(context.Context) ([]mailfiles.Folder, []mailfiles.Skipped, error) {
+	if t.levels != nil {
+		return []mailfiles.Folder{{Levels: t.levels, Path: "."}}, nil, nil
+	}
 	return []mailfiles.Folder{mailfiles.FileFolder(t.name)}, nil, nil
 }
 

@@ -1,6 +1,7 @@
 // Package localsource reads mail that lies in files on this computer:
 // [OpenMaildir], [OpenMbox] and [OpenThunderbird] make a backup.Source of a
-// directory. It opens files for reading and changes nothing.
+// directory, [OpenComputer] of all that [Find] found. It opens files for
+// reading and changes nothing.
 //
 // Local mail has no UIDs, so a message is known by a key: in a Maildir its
 // unique name, in an mbox a hash of its content. A key that the last snapshot
@@ -89,13 +90,16 @@ func newSource(kind, dir string, t tree, log *slog.Logger) *source {
 	return &source{kind: kind, dir: dir, tree: t, notes: notes{log: log}}
 }
 
-// Kind is "maildir", "mbox" or "thunderbird".
+// Kind is "maildir", "mbox", "thunderbird" or "computer".
 func (s *source) Kind() string { return s.kind }
 
 // what is the kind as people say it.
 func (s *source) what() string {
-	if s.kind == "thunderbird" {
+	switch s.kind {
+	case "thunderbird":
 		return "mail of Thunderbird"
+	case "computer":
+		return "local mail"
 	}
 	return s.kind
 }
