@@ -7,6 +7,9 @@
 //	imap+insecure://alice@localhost                  clear text, password included
 //	imaps://admin@mail.example.org?authzid=alice     alice's mailbox, admin's password
 //	imaps://alice@mail.example.org?master=admin      the same as Dovecot's alice*admin
+//	pop3s://alice@mail.example.org                   a maildrop; TLS, port 995
+//	pop3://alice@mail.example.org                    STLS, always
+//	pop3+insecure://alice@localhost                  clear text
 //	maildir:/home/alice/Maildir                      mail on this computer
 //	mbox:/home/alice/mail
 //	thunderbird:/home/alice/.thunderbird/abc.default
@@ -32,16 +35,30 @@ const (
 	IMAPS        Scheme = "imaps"
 	IMAP         Scheme = "imap"
 	IMAPInsecure Scheme = "imap+insecure"
+	POP3S        Scheme = "pop3s"
+	POP3         Scheme = "pop3"
+	POP3Insecure Scheme = "pop3+insecure"
 	Maildir      Scheme = "maildir"
 	Mbox         Scheme = "mbox"
 	Thunderbird  Scheme = "thunderbird"
 )
 
 // schemes are all of them, with the port of those that have one.
-var schemes = map[Scheme]int{IMAPS: 993, IMAP: 143, IMAPInsecure: 143, Maildir: 0, Mbox: 0, Thunderbird: 0}
+var schemes = map[Scheme]int{IMAPS: 993, IMAP: 143, IMAPInsecure: 143, POP3S: 995, POP3: 110, POP3Insecure: 110, Maildir: 0, Mbox: 0, Thunderbird: 0}
+
+// Schemes lists the words that an account's address begins with.
+func Schemes() []Scheme {
+	return []Scheme{IMAPS, IMAP, IMAPInsecure, POP3S, POP3, POP3Insecure, Maildir, Mbox, Thunderbird}
+}
 
 // Local reports whether the mail is on this computer.
 func (s Scheme) Local() bool { return schemes[s] == 0 }
+
+// Maildrop reports whether it is reached by POP3.
+func (s Scheme) Maildrop() bool { return s == POP3S || s == POP3 || s == POP3Insecure }
+
+// clear reports whether everything goes in clear text.
+func (s Scheme) clear() bool { return s == IMAPInsecure || s == POP3Insecure }
 
 // Address is where an account is and who opens it. Parse makes valid ones.
 type Address struct {
@@ -51,10 +68,10 @@ type Address struct {
 	User    string
 	Host    string // lower case; an IPv6 address without brackets
 	Port    int
-	Auth    imapconn.Mechanism
-	Authzid string // whose mailbox it is, if not User's
-	Master  string // who opens User's mailbox with a password of their own
-	CA      string // file with certificates of authorities, in PEM
+	Auth    imapconn.Mechanism // for a maildrop, a pop3conn.Mechanism of that name
+	Authzid string             // whose mailbox it is, if not User's
+	Master  string             // who opens User's mailbox with a password of their own
+	CA      string             // file with certificates of authorities, in PEM
 }
 
 // Name is what the account is called where nobody has given it a name:

@@ -4,48 +4,29 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"os"
-	"sync/atomic"
 
 	"restante/backup/accounts/imapconn"
+	"restante/backup/accounts/pop3conn"
 )
 
-// A Dialer makes connections to one IMAP account. It asks for the password
-// once, however many connections there are, and again when the server no
-// longer takes one that it took before. Until a password has proven good, there
-// is one login at a time, and a refusal goes to everybody who was waiting:
-// servers lock accounts after a few failures.
-//
-// A token is asked for anew for each connection, since it may have expired, and
-// a second time when the server does not take it: it may have been revoked.
-//
-// Its methods may be called at the same time.
+// A Dialer makes connections to one IMAP account; see [login] for when it asks
+// for the password. Its methods may be called at the same time.
 type Dialer struct {
 	options imapconn.Options
-	secret  Secret
-	tokens  Tokens // in place of secret
-
-	turn    chan struct{} // whoever has taken its element may use what follows
-	value   string
-	known   bool // value has been asked for
-	proven  bool // and the server has taken it
-	renewed int  // how often it was asked for
-	refusal error
-
-	refusals atomic.Int64
+	login   *login
 }
 
 // NewDialer returns a dialer. What an address says takes the place of what is
-// in the options. It fails if the account is not on a server, or if its file
-// of authorities cannot be used.
+// in the options. It fails if the account is not on an IMAP server, or if its
+// file of authorities cannot be used.
 func NewDialer(a Address, secret Secret, o imapconn.Options) (*Dialer, error) {
 	d, err := newDialer(a, o)
 	if err != nil {
 		return nil, err
 	}
-	d.secret = secret
+	d.login.secret = secret
 	return d, nil
 }
 
@@ -58,7 +39,7 @@ func newDialer(a Address, o imapconn.Options) (*Dialer, error) {
 	case IMAPInsecure:
 		o.Security = imapconn.Insecure
 	default:
-		return nil, fmt.Errorf("%s is not on a mail server", a)
+		return nil, fmt.Errorf("%s is not on an IMAP server", a)
 	}
 	cfg, err := a.TLSConfig()
 	if err != nil {
@@ -66,9 +47,7 @@ func newDialer(a Address, o imapconn.Options) (*Dialer, error) {
 	}
 	o.Address, o.TLS = a.HostPort(), cfg
 	o.User, o.ActAs, o.Mechanism = a.LoginName(), a.Authzid, a.Auth
-	d := &Dialer{options: o, turn: make(chan struct{}, 1)}
-	d.turn <- struct{}{}
-	return d, nil
+	return &Dialer{options: o, login: newLogin(imapconn.ErrLogin)}, nil
 }
 
 // Dial connects and logs in.
@@ -81,78 +60,65 @@ func (d *Dialer) DialOdd(ctx context.Context, odd func(imapconn.Oddity)) (*imapc
 	return d.dial(ctx, o)
 }
 
-func (d *Dialer) dial(ctx context.Context, o imapconn.Options) (*imapconn.Conn, error) {
-	seen := d.refusals.Load()
-	if err := d.take(ctx); err != nil {
-		return nil, err
-	}
-	expired, reason := "", error(nil)
-	if d.proven {
-		if err := d.refresh(ctx); err != nil {
-			d.release()
-			return nil, err
-		}
-		o.Password = d.value
-		mine := d.renewed
-		d.release()
-		conn, err := imapconn.Dial(ctx, o)
-		if !errors.Is(err, imapconn.ErrLogin) {
-			return conn, err
-		}
-		expired, reason = o.Password, err
-		if err := d.take(ctx); err != nil {
-			return nil, err
-		}
-		if d.renewed == mine {
-			d.known, d.proven = false, false
-		}
-	}
-	defer d.release()
-	if d.refusals.Load() != seen {
-		return nil, d.refusal
-	}
-	if !d.known {
-		value, err := d.ask(ctx, expired)
-		if err != nil {
-			return nil, err
-		}
-		if reason != nil && value == expired {
-			return nil, reason
-		}
-		d.value, d.known = value, true
-		d.renewed++
-	}
-	o.Password = d.value
-	conn, err := imapconn.Dial(ctx, o)
-	if errors.Is(err, imapconn.ErrLogin) && d.tokens != nil && reason == nil {
-		conn, err = d.again(ctx, o, err)
-	}
-	switch {
-	case err == nil:
-		d.proven = true
-	case errors.Is(err, imapconn.ErrLogin):
-		d.known, d.refusal = false, err
-		d.refusals.Add(1)
-	}
+func (d *Dialer) dial(ctx context.Context, o imapconn.Options) (conn *imapconn.Conn, err error) {
+	err = d.login.with(ctx, func(password string) (err error) {
+		o.Password = password
+		conn, err = imapconn.Dial(ctx, o)
+		return err
+	})
 	return conn, err
 }
 
-func (d *Dialer) take(ctx context.Context) error {
-	select {
-	case <-d.turn:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+// A POP3Dialer makes connections to one POP3 account, as a Dialer does to one
+// by IMAP.
+type POP3Dialer struct {
+	options pop3conn.Options
+	login   *login
 }
 
-func (d *Dialer) release() { d.turn <- struct{}{} }
+// NewPOP3Dialer returns a dialer. What an address says takes the place of what
+// is in the options. It fails if the account is not on a POP3 server, or if its
+// file of authorities cannot be used.
+func NewPOP3Dialer(a Address, secret Secret, o pop3conn.Options) (*POP3Dialer, error) {
+	switch a.Scheme {
+	case POP3S:
+		o.Security = pop3conn.TLS
+	case POP3:
+		o.Security = pop3conn.STLS
+	case POP3Insecure:
+		o.Security = pop3conn.Insecure
+	default:
+		return nil, fmt.Errorf("%s is not on a POP3 server", a)
+	}
+	cfg, err := a.TLSConfig()
+	if err != nil {
+		return nil, err
+	}
+	o.Address, o.TLS = a.HostPort(), cfg
+	o.User, o.ActAs, o.Mechanism = a.LoginName(), a.Authzid, pop3conn.Mechanism(a.Auth)
+	d := &POP3Dialer{options: o, login: newLogin(pop3conn.ErrLogin)}
+	d.login.secret = secret
+	return d, nil
+}
+
+// Dial connects and logs in. With oneByOne the connection asks for one message
+// at a time.
+func (d *POP3Dialer) Dial(ctx context.Context, oneByOne bool) (conn *pop3conn.Conn, err error) {
+	o := d.options
+	o.OneByOne = oneByOne
+	err = d.login.with(ctx, func(password string) (err error) {
+		o.Password = password
+		conn, err = pop3conn.Dial(ctx, o)
+		return err
+	})
+	return conn, err
+}
 
 // TLSConfig is how the server's certificate is verified: against the system's
 // authorities and those in a.CA, for a.Host, with TLS 1.2 at least. It is nil
 // for accounts that have no certificates.
 func (a Address) TLSConfig() (*tls.Config, error) {
-	if a.Scheme.Local() || a.Scheme == IMAPInsecure {
+	if a.Scheme.Local() || a.Scheme.clear() {
 		return nil, nil
 	}
 	cfg := &tls.Config{ServerName: a.Host, MinVersion: tls.VersionTLS12}

@@ -16,6 +16,8 @@ import (
 
 	"restante/backup/accounts/imapconn"
 	"restante/backup/accounts/imapconn/imaptest"
+	"restante/backup/accounts/pop3conn"
+	"restante/backup/accounts/pop3conn/pop3test"
 )
 
 // door is a server that takes one password, which can be changed.
@@ -246,5 +248,46 @@ func TestDialerIsForServers(t *testing.T) {
 	}
 	if _, err := NewDialer(a, nil, imapconn.Options{}); err == nil {
 		t.Error("a dialer for a directory")
+	}
+	if _, err := NewPOP3Dialer(a, nil, pop3conn.Options{}); err == nil {
+		t.Error("a dialer for a directory")
+	}
+}
+
+func TestMaildropDialer(t *testing.T) {
+	t.Parallel()
+	cert, pem := imaptest.Certificate(t, time.Now().Add(time.Hour), "127.0.0.1")
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for scheme, d := range map[string]*pop3test.Maildrop{"pop3s": {TLS: cert}, "pop3": {TLS: cert, STLS: true}, "pop3+insecure": {}} {
+		d.Password = "secret"
+		address := scheme + "://alice@" + pop3test.Start(t, d).Addr
+		if scheme != "pop3+insecure" {
+			address += "?ca=" + ca
+		}
+		a, err := Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var n atomic.Int64
+		dialer, err := NewPOP3Dialer(a, asked(&n, "wrong", "secret"), pop3conn.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := dialer.Dial(t.Context(), false); !errors.Is(err, pop3conn.ErrLogin) {
+			t.Errorf("%s: wrong password: %v", address, err)
+		}
+		for range 2 {
+			c, err := dialer.Dial(t.Context(), true)
+			if err != nil {
+				t.Fatalf("%s: %v", address, err)
+			}
+			c.Close()
+		}
+		if n.Load() != 2 {
+			t.Errorf("%s: asked %d times", address, n.Load())
+		}
 	}
 }

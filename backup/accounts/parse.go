@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"restante/backup/accounts/imapconn"
+	"restante/backup/accounts/pop3conn"
 )
 
 // hinted is an error with advice for the person who sees it.
@@ -37,7 +38,8 @@ func hint(advice, format string, args ...any) error {
 //
 //	ca=FILE       trust the authorities in FILE as well as the system's
 //	auth=HOW      plain, login, oauthbearer, xoauth2, or token: the better of
-//	              the latter two; else the best for a password
+//	              the latter two; for a maildrop plain, login (USER and PASS),
+//	              apop or xoauth2; else the best for a password
 //	authzid=USER  open USER's mailbox, with the user name's own password
 //	master=USER   open the user name's mailbox, with USER's own password
 func Parse(address string) (Address, error) {
@@ -77,7 +79,10 @@ func Parse(address string) (Address, error) {
 }
 
 func unknownScheme(s Scheme, colon bool) error {
-	names := []string{string(IMAPS), string(IMAP), string(IMAPInsecure), string(Maildir), string(Mbox), string(Thunderbird)}
+	var names []string
+	for _, known := range Schemes() {
+		names = append(names, string(known))
+	}
 	if !colon || strings.Contains(string(s), "@") { // it may be anything, a password among it
 		return hint("for example imaps://USER@HOST", "the account's address does not begin with one of %s and a colon", strings.Join(names, ", "))
 	}
@@ -144,11 +149,17 @@ func (a *Address) parsePort(s string, has bool) error {
 	return nil
 }
 
-// mechanisms are the values of auth.
-var mechanisms = map[string]imapconn.Mechanism{
-	"plain": imapconn.Plain, "login": imapconn.Login, "oauthbearer": imapconn.OAuthBearer, "xoauth2": imapconn.XOAuth2,
-	"token": imapconn.AnyToken,
-}
+// mechanisms are the values of auth, for IMAP and for POP3.
+var (
+	mechanisms = map[string]imapconn.Mechanism{
+		"plain": imapconn.Plain, "login": imapconn.Login, "oauthbearer": imapconn.OAuthBearer, "xoauth2": imapconn.XOAuth2,
+		"token": imapconn.AnyToken,
+	}
+	maildropMechanisms = map[string]imapconn.Mechanism{
+		"plain": imapconn.Mechanism(pop3conn.Plain), "login": imapconn.Mechanism(pop3conn.User),
+		"apop": imapconn.Mechanism(pop3conn.APOP), "xoauth2": imapconn.Mechanism(pop3conn.XOAuth2),
+	}
+)
 
 func (a *Address) parseQuery(query string) error {
 	values, err := url.ParseQuery(query)
@@ -169,9 +180,13 @@ func (a *Address) parseQuery(query string) error {
 	}
 	a.Authzid, a.CA, a.Master = values.Get("authzid"), values.Get("ca"), values.Get("master")
 	if auth := values.Get("auth"); auth != "" {
-		m, ok := mechanisms[strings.ToLower(auth)]
+		known := mechanisms
+		if a.Scheme.Maildrop() {
+			known = maildropMechanisms
+		}
+		m, ok := known[strings.ToLower(auth)]
 		if !ok {
-			names := slices.Sorted(maps.Keys(mechanisms))
+			names := slices.Sorted(maps.Keys(known))
 			return hint("did you mean "+nearest(auth, names)+"?", "auth=%s is no way to log in (they are %s)", auth, strings.Join(names, ", "))
 		}
 		a.Auth = m
@@ -185,9 +200,9 @@ func (a *Address) check() error {
 	switch {
 	case a.Scheme.Local() && a.User+a.Authzid+a.Master != "":
 		return fmt.Errorf("nobody logs in to %s:%s", a.Scheme, a.Dir)
-	case a.CA != "" && a.Scheme == IMAPInsecure:
+	case a.CA != "" && a.Scheme.clear():
 		return fmt.Errorf("ca means nothing to %s, which has no certificates", a.Scheme)
-	case a.Authzid != "" && (a.Auth == imapconn.Login || a.Auth == imapconn.XOAuth2):
+	case a.Authzid != "" && (a.Auth == imapconn.Login || a.Auth == imapconn.XOAuth2 || a.Auth == maildropMechanisms["apop"]):
 		return fmt.Errorf("authzid cannot be sent with auth=%s", auth)
 	case a.Master != "" && a.Authzid != "":
 		return hint("master users of Dovecot are for master, all others for authzid", "the account's address has an authzid and a master")

@@ -35,49 +35,49 @@ func NewTokenDialer(a Address, tokens Tokens, o imapconn.Options) (*Dialer, erro
 	if err != nil {
 		return nil, err
 	}
-	d.tokens = tokens
+	d.login.tokens = tokens
 	return d, nil
 }
 
 // again tries a new token in place of one that the server has refused.
-func (d *Dialer) again(ctx context.Context, o imapconn.Options, refusal error) (*imapconn.Conn, error) {
-	value, err := d.ask(ctx, o.Password)
-	if err != nil {
-		return nil, err
-	}
-	if value == o.Password {
-		return nil, refusal
-	}
-	d.value, o.Password = value, value
-	d.renewed++
-	return imapconn.Dial(ctx, o)
-}
-
-// refresh replaces a token that has expired.
-func (d *Dialer) refresh(ctx context.Context) error {
-	if d.tokens == nil {
-		return nil
-	}
-	value, err := d.ask(ctx, "")
+func (l *login) again(ctx context.Context, connect func(token string) error, refusal error) error {
+	value, err := l.ask(ctx, l.value)
 	if err != nil {
 		return err
 	}
-	if value != d.value {
-		d.value = value
-		d.renewed++
+	if value == l.value {
+		return refusal
+	}
+	l.value = value
+	l.renewed++
+	return connect(value)
+}
+
+// refresh replaces a token that has expired.
+func (l *login) refresh(ctx context.Context) error {
+	if l.tokens == nil {
+		return nil
+	}
+	value, err := l.ask(ctx, "")
+	if err != nil {
+		return err
+	}
+	if value != l.value {
+		l.value = value
+		l.renewed++
 	}
 	return nil
 }
 
 // ask asks for the password, or for a token that is not the refused one.
-func (d *Dialer) ask(ctx context.Context, refused string) (string, error) {
-	if d.tokens == nil {
-		return d.secret(ctx)
+func (l *login) ask(ctx context.Context, refused string) (string, error) {
+	if l.tokens == nil {
+		return l.secret(ctx)
 	}
-	token, err := d.tokens.Token(ctx, refused)
+	token, err := l.tokens.Token(ctx, refused)
 	switch {
 	case errors.Is(err, oauth.ErrLoginNeeded), errors.Is(err, oauth.ErrRefused):
-		err = marked{err, imapconn.ErrLogin}
+		err = marked{err, l.refused}
 	case errors.Is(err, oauth.ErrUnavailable):
 		err = marked{err, imapconn.ErrBusy}
 	}

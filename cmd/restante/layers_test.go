@@ -30,7 +30,7 @@ var layers = map[string]string{
 	"storage/mailfiles/thunderbird": "",
 
 	"backup":                            "storage storage/ledger storage/messages",
-	"backup/accounts":                   "backup/accounts/imapconn backup/accounts/oauth",
+	"backup/accounts":                   "backup/accounts/imapconn backup/accounts/pop3conn backup/accounts/oauth",
 	"backup/accounts/oauth":             "",
 	"backup/accounts/imapconn":          "",
 	"backup/accounts/imapconn/imaptest": "",
