@@ -129,6 +129,11 @@ func (j *job) survey(ctx context.Context, m Mailbox) error {
 	})
 	fresh, flagsKnown := exists, true
 	if same {
+		if k, ok := m.(KeyMailbox); ok {
+			if err := rekey(ctx, d, parent, k.Keys()); err != nil {
+				return err
+			}
+		}
 		if fresh, flagsKnown, err = j.compare(ctx, m, d, parent, exists, doubt); err != nil {
 			return err
 		}
@@ -163,6 +168,27 @@ func (j *job) survey(ctx context.Context, m Mailbox) error {
 	j.mu.Lock()
 	j.draft, j.status, j.doubt = d, status, doubt || !flagsKnown
 	j.mu.Unlock()
+	return nil
+}
+
+// rekey puts the new keys of messages that the parent has into the draft.
+func rekey(ctx context.Context, d *storage.Draft, parent *storage.Folder, keys map[uint32]string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	var list []storage.Message
+	for m, err := range parent.All(ctx) {
+		if err != nil {
+			return &LocalError{Err: err}
+		}
+		if key, other := keys[m.UID]; other {
+			m.Key = key
+			list = append(list, m)
+		}
+	}
+	if err := d.Add(list); err != nil {
+		return &LocalError{Err: err}
+	}
 	return nil
 }
 

@@ -150,3 +150,11 @@ type HeaderMailbox interface {
 	Mailbox
 	Headers(ctx context.Context, uids []uint32, each func(*Header) error) error
 }
+
+// A KeyMailbox is a Mailbox that may know messages of the last snapshot by
+// other keys now. Their UIDs and contents are the same.
+type KeyMailbox interface {
+	Mailbox
+	// Keys returns the new keys by UID.
+	Keys() map[uint32]string
+}

@@ -52,7 +52,8 @@ func (d *Draft) Describe(set func(f *Folder)) {
 	d.folder = f
 }
 
-// Add adds messages that the parent does not have, in ascending order of UIDs.
+// Add adds messages, in ascending order of UIDs. One with a UID that the parent
+// has takes its place.
 func (d *Draft) Add(list []Message) error {
 	var full []page
 	rest := list

@@ -37,6 +37,7 @@ var layers = map[string]string{
 	"backup/accounts/pop3conn":          "",
 	"backup/accounts/pop3conn/pop3test": "",
 	"backup/imapsource":                 "backup backup/accounts/imapconn storage",
+	"backup/pop3source":                 "backup backup/accounts/pop3conn storage",
 	"backup/localsource":                "backup storage storage/mailfiles storage/mailfiles/thunderbird",
 
 	"restore": "storage",
