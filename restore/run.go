@@ -36,7 +36,7 @@ type Options struct {
 const (
 	// Messages are handed to the target in batches of so many, or so many
 	// octets.
-	batchMessages = 64
+	batchMessages = 128
 	batchBytes    = 8 << 20
 	// mostFailures is how many failures in a row end a restore.
 	mostFailures = 6

@@ -30,7 +30,7 @@ type restoreCmd struct {
 func (*restoreCmd) Help() string {
 	return `Adds what is missing there, and nothing else: a message that is in the folder already, octet for octet, is not added again, and nothing is ever changed or deleted. An interrupted restore can be started again.
 
-Messages that the server refuses are named; the rest is restored (exit code 3).
+Messages that the server refuses, and folders that it does not let us have, are named; the rest is restored (exit code 3).
 
 Example:
 
