@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -22,7 +23,8 @@ import (
 //	index/<vault>/           tables of blob ids (package index)
 //	structure/<pack>-<at>    boxes of structure segments, as they are in packs
 //
-// Nothing in it is needed, and it may be deleted at any time. Several
+// Nothing in it is needed, and it may be deleted at any time, or not be there
+// at all because nothing can be written. Several
 // processes may use it at once: files are written under another name and
 // renamed. A vault's key is never in it, since destroying the key in the
 // store must destroy the vault's mail.
@@ -35,17 +37,14 @@ type cache struct {
 // structureLimit is how many octets of structure segments are kept.
 const structureLimit = 1 << 30
 
-func openCache(root, location string) (*cache, error) {
+// openCache opens the cache of the repository at a location, below root. Its
+// directory is made when something is put into it.
+func openCache(root, location string) *cache {
 	if root == "" {
-		dir, err := os.MkdirTemp("", "restante-cache-")
-		return &cache{dir: dir, temporary: true}, err
+		return &cache{dir: filepath.Join(os.TempDir(), "restante-cache-"+rand.Text()), temporary: true}
 	}
 	sum := sha256.Sum256([]byte(location))
-	c := &cache{dir: filepath.Join(root, hex.EncodeToString(sum[:8]))}
-	if err := os.MkdirAll(c.dir, 0o700); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return &cache{dir: filepath.Join(root, hex.EncodeToString(sum[:8]))}
 }
 
 // warm says that something came out of the cache.
@@ -78,7 +77,10 @@ func (c *cache) put(name string, b []byte) error {
 	return err
 }
 
-func (c *cache) remove(name string) { os.Remove(filepath.Join(c.dir, filepath.FromSlash(name))) }
+// remove removes a file and says whether it was there.
+func (c *cache) remove(name string) bool {
+	return os.Remove(filepath.Join(c.dir, filepath.FromSlash(name))) == nil
+}
 
 // through gets an object that never changes, from the cache where it is there.
 func (c *cache) through(ctx context.Context, store objects.Store, name string) ([]byte, error) {
@@ -131,6 +133,14 @@ func (c *cache) close() error {
 // trim removes the structure segments that were not used for longest, where
 // they take too much, and what dead writers left.
 func (c *cache) trim() {
+	for _, pattern := range []string{"new-*", "keys/new-*", "structure/new-*"} {
+		left, _ := filepath.Glob(filepath.Join(c.dir, filepath.FromSlash(pattern)))
+		for _, path := range left {
+			if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
+				os.Remove(path)
+			}
+		}
+	}
 	dir := filepath.Join(c.dir, "structure")
 	entries, err := os.ReadDir(dir)
 	if err != nil {

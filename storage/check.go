@@ -74,12 +74,8 @@ func (r *Repository) Check(ctx context.Context, o CheckOptions) (*Checked, error
 	}
 	// What a cache or this process has read before proves nothing of the
 	// store: the check begins with nothing at hand.
-	bare, err := r.bare()
-	if err != nil {
-		return nil, fmt.Errorf("make room for the check: %w", err)
-	}
-	defer bare.Close()
-	c.repo = bare
+	c.repo = r.bare()
+	defer c.repo.Close()
 	for _, step := range []func(context.Context) error{c.ledger, c.keys, c.packs, c.indexes, c.snapshots, c.data} {
 		if err := ctx.Err(); err != nil {
 			return nil, context.Cause(ctx)
@@ -108,14 +104,10 @@ type checker struct {
 
 // bare returns the same repository with a temporary cache and no ledger. It
 // must be closed.
-func (r *Repository) bare() (*Repository, error) {
-	temporary, err := openCache("", "")
-	if err != nil {
-		return nil, err
-	}
+func (r *Repository) bare() *Repository {
 	return &Repository{store: r.store, config: r.config, id: r.id, configSum: r.configSum, sealer: r.sealer, key: r.key,
-		slot: r.slot, slotSum: r.slotSum, cache: temporary, log: slog.New(slog.DiscardHandler), // what is wrong becomes a finding
-		segments: newSegmentCache(r.segments.limit), vaults: map[ID]*vault{}}, nil
+		slot: r.slot, slotSum: r.slotSum, cache: openCache("", ""), log: slog.New(slog.DiscardHandler), // what is wrong becomes a finding
+		segments: newSegmentCache(r.segments.limit), vaults: map[ID]*vault{}}
 }
 
 func (c *checker) found(object, format string, a ...any) {
@@ -133,11 +125,19 @@ func (c *checker) ledger(ctx context.Context) error {
 		c.found(configName, "it is missing; without it nobody can open the repository who has no cache of it")
 	case err != nil:
 		return fmt.Errorf("read %s: %w", configName, err)
-	case sha256.Sum256(b) != c.repo.configSum:
-		c.found(configName, "it is not the config that this repository was opened with")
 	}
-	l := ledger.New(c.repo.store, boxes{c.repo}, c.repo.configSum, "check")
-	if err := l.Complete(ctx); err != nil {
+	// Entry 0 says which config it is; the one at hand may be out of a damaged
+	// cache.
+	l := ledger.New(c.repo.store, boxes{c.repo}, sha256.Sum256(b), "check")
+	err = l.Complete(ctx)
+	if sha256.Sum256(b) != c.repo.configSum && errors.Is(err, ledger.ErrChain) && l.Entries() == 0 {
+		if b != nil {
+			c.found(configName, "it is not the config that this repository was made with")
+		}
+		l = ledger.New(c.repo.store, boxes{c.repo}, c.repo.configSum, "check")
+		err = l.Complete(ctx)
+	}
+	if err != nil {
 		if ctx.Err() != nil {
 			return err
 		}
@@ -256,7 +256,11 @@ func (c *checker) packs(ctx context.Context) error {
 		batch := read[v]
 		delete(read, v)
 		mu.Unlock()
-		return v.index.Add(batch, func(ulid.ULID) bool { return true })
+		err := v.index.Add(batch, func(ulid.ULID) bool { return true })
+		if errors.Is(err, index.ErrDamaged) { // of the temporary index; it is made again
+			return nil
+		}
+		return err
 	}
 	err := c.eachPack(ctx, "packs", list, func(ctx context.Context, v *vault, p ledger.Pack) error {
 		d, err := v.readDirectory(ctx, p)
@@ -346,7 +350,11 @@ func (c *checker) indexes(ctx context.Context) error {
 			c.found(indexName(id), "%v; the packs' own directories are used instead", err)
 			continue
 		}
-		want, err := v.index.Directories(i.Packs)
+		var want []index.Pack
+		err = v.withIndex(ctx, func() (err error) {
+			want, err = v.index.Directories(i.Packs)
+			return err
+		})
 		if err != nil {
 			return err
 		}

@@ -79,7 +79,8 @@ func (w *Writer) Commit(ctx context.Context, snapshots []Snapshot, superseded, b
 	w.written = w.written[len(written):]
 	w.mu.Unlock()
 	if err := w.v.index.Add(written, w.v.live); err != nil {
-		w.repo.log.Warn("the local index could not be written; it is made again", "error", err)
+		w.v.covered.Store(0)
+		w.repo.log.Warn("a table of the local index was damaged; it is made again", "error", err)
 	}
 	w.mu.Lock()
 	clear(w.pending)
@@ -168,11 +169,12 @@ func (w *Writer) gather(ctx context.Context, c *ledger.Commit, written []index.P
 		old = append(old, i.Packs...)
 		c.Dropped = append(c.Dropped, i.ID)
 	}
-	if err := w.v.coverPacks(ctx); err != nil {
-		return err
-	}
 	old = slices.DeleteFunc(old, func(id ulid.ULID) bool { return !w.v.live(id) })
-	packs, err := w.v.index.Directories(old)
+	var packs []index.Pack
+	err := w.v.withIndex(ctx, func() (err error) {
+		packs, err = w.v.index.Directories(old)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("gather an index: %w", err)
 	}

@@ -36,10 +36,7 @@ func Init(ctx context.Context, store objects.Store, lock Lock, o Options) (*Repo
 	if err != nil {
 		return nil, err
 	}
-	c, err := openCache(o.CacheDir, store.Location())
-	if err != nil {
-		return nil, fmt.Errorf("open the cache: %w", err)
-	}
+	c := openCache(o.CacheDir, store.Location())
 	c.clear()
 	r := &Repository{store: store, cache: c, log: o.Log, segments: newSegmentCache(o.SegmentMemory), vaults: map[ID]*vault{}}
 	if r.config, r.id, err = parseConfig(b); err != nil {

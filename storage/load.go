@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"errors"
@@ -66,6 +67,16 @@ func (c *segmentCache) put(k segmentKey, raw []byte) {
 		old := c.order.Remove(c.order.Back()).(*openSegment)
 		delete(c.byKey, old.key)
 		c.size -= int64(len(old.raw))
+	}
+}
+
+func (c *segmentCache) forget(k segmentKey) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.byKey[k]; ok {
+		c.order.Remove(e)
+		delete(c.byKey, k)
+		c.size -= int64(len(e.Value.(*openSegment).raw))
 	}
 }
 
@@ -142,28 +153,54 @@ func (v *vault) load(ctx context.Context, id BlobID, d domain) ([]byte, error) {
 }
 
 func (v *vault) loadOnce(ctx context.Context, id BlobID, d domain) ([]byte, error) {
-	l, found, err := v.locate(ctx, id)
+	bad := map[ulid.ULID]bool{}
+	var first error
+	for {
+		octets, l, err := v.read(ctx, id, d, bad)
+		if err == nil {
+			return octets, nil
+		}
+		first = cmp.Or(first, err)
+		if l.Pack.IsZero() || !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrMissing) {
+			return nil, first
+		}
+		if l.Class == pack.Structure && v.repo.cache.remove(structureName(l.Pack, l.Offset)) {
+			// A box in the cache opens in the place of any other of its vault
+			// and length. What counts is in the store.
+			v.repo.segments.forget(segmentKey{l.Pack, l.Offset})
+			continue
+		}
+		// Two machines may have stored it at the same time: another pack may
+		// have it, too.
+		bad[l.Pack] = true
+	}
+}
+
+// read returns a blob's octets and where they are, which is in none of the bad
+// packs.
+func (v *vault) read(ctx context.Context, id BlobID, d domain, bad map[ulid.ULID]bool) ([]byte, index.Location, error) {
+	l, found, err := v.locateOutside(ctx, id, bad)
 	if err != nil {
-		return nil, err
+		return nil, l, err
 	}
 	if !found || domainOf(l.Class) != d {
-		return nil, v.lost(id)
+		return nil, l, v.lost(id)
 	}
 	raw, err := v.segment(ctx, l)
 	if errors.Is(err, objects.ErrNotFound) {
-		return nil, fmt.Errorf("blob %x is %w: %w", id, ErrMissing, err)
+		return nil, l, fmt.Errorf("blob %x is %w: %w", id, ErrMissing, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("blob %x: %w", id, err)
+		return nil, l, fmt.Errorf("blob %x: %w", id, err)
 	}
 	if l.Start+l.Length > len(raw) {
-		return nil, fmt.Errorf("blob %x: pack %s, segment at %d: %w", id, l.Pack, l.Offset, ErrDamaged)
+		return nil, l, fmt.Errorf("blob %x: pack %s, segment at %d: %w", id, l.Pack, l.Offset, ErrDamaged)
 	}
 	octets := raw[l.Start:][:l.Length:l.Length]
 	if v.blobID(d, octets) != id {
-		return nil, fmt.Errorf("blob %x: pack %s, segment at %d: %w", id, l.Pack, l.Offset, ErrDamaged)
+		return nil, l, fmt.Errorf("blob %x: pack %s, segment at %d: %w", id, l.Pack, l.Offset, ErrDamaged)
 	}
-	return octets, nil
+	return octets, l, nil
 }
 
 // WriteMessage writes the octets of the message with this recipe to w. After

@@ -142,10 +142,7 @@ func (o *Options) defaults() {
 // Open opens the repository in a store.
 func Open(ctx context.Context, store objects.Store, unlock Unlock, o Options) (*Repository, error) {
 	o.defaults()
-	c, err := openCache(o.CacheDir, store.Location())
-	if err != nil {
-		return nil, fmt.Errorf("open the cache: %w", err)
-	}
+	c := openCache(o.CacheDir, store.Location())
 	r, err := open(ctx, store, unlock, o, c)
 	if err != nil && c.warm() {
 		var astray bool

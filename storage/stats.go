@@ -70,17 +70,31 @@ func (r *Repository) Stats(ctx context.Context) (*Stats, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := v.coverPacks(ctx); err != nil {
+		var classes [pack.Structure + 1]ClassStats
+		err = v.withIndex(ctx, func() error {
+			clear(classes[:])
+			return v.index.Segments(v.live, func(c pack.Class, blobs, raw, box int64) {
+				classes[c].Blobs += blobs
+				classes[c].Raw += raw
+				classes[c].Boxes += box
+			})
+		})
+		if err != nil {
 			return nil, err
 		}
-		v.index.Segments(v.live, func(c pack.Class, blobs, raw, box int64) {
-			if byClass[c] == nil {
-				byClass[c] = &ClassStats{Class: c.String()}
+		for c, n := range classes {
+			if n == (ClassStats{}) {
+				continue
 			}
-			byClass[c].Blobs += blobs
-			byClass[c].Raw += raw
-			byClass[c].Boxes += box
-		})
+			total := byClass[pack.Class(c)]
+			if total == nil {
+				total = &ClassStats{Class: pack.Class(c).String()}
+				byClass[pack.Class(c)] = total
+			}
+			total.Blobs += n.Blobs
+			total.Raw += n.Raw
+			total.Boxes += n.Boxes
+		}
 	}
 	for c := pack.Recipes; c <= pack.Structure; c++ {
 		if byClass[c] != nil {

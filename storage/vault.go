@@ -104,9 +104,7 @@ func (r *Repository) vault(ctx context.Context, id ID) (*vault, error) {
 		return nil, err
 	}
 	v.macs.New = func() any { return hmac.New(sha256.New, v.idKey[:]) }
-	if v.index, err = index.OpenSet(filepath.Join(r.cache.dir, "index", id.Short())); err != nil {
-		return nil, fmt.Errorf("open the local index: %w", err)
-	}
+	v.index = index.OpenSet(filepath.Join(r.cache.dir, "index", id.Short()))
 	r.vaults[id] = v
 	return v, nil
 }
@@ -169,16 +167,30 @@ func (v *vault) live(id ulid.ULID) (ok bool) {
 
 // locate finds a blob that is in a live pack.
 func (v *vault) locate(ctx context.Context, id BlobID) (index.Location, bool, error) {
+	return v.locateOutside(ctx, id, nil)
+}
+
+// locateOutside finds a blob that is in a live pack other than these.
+func (v *vault) locateOutside(ctx context.Context, id BlobID, bad map[ulid.ULID]bool) (index.Location, bool, error) {
+	var where index.Location
+	var found bool
+	err := v.withIndex(ctx, func() (err error) {
+		where, found, err = v.index.Lookup(id, func(p ulid.ULID) bool { return !bad[p] && v.live(p) })
+		return err
+	})
+	return where, found, err
+}
+
+// withIndex does something with the local index, which covers all live packs.
+// A table that turns out to be damaged is made again, and so is what was done.
+func (v *vault) withIndex(ctx context.Context, do func() error) error {
 	for damaged := 0; ; damaged++ {
-		if err := v.coverPacks(ctx); err != nil {
-			return index.Location{}, false, err
-		}
-		where, found, err := v.index.Lookup(id, v.live)
+		err := v.coverPacks(ctx)
 		if err == nil {
-			return where, found, nil
+			err = do()
 		}
-		if !errors.Is(err, index.ErrDamaged) || damaged == 8 {
-			return index.Location{}, false, fmt.Errorf("local index: %w", err)
+		if !errors.Is(err, index.ErrDamaged) || damaged == 16 {
+			return err
 		}
 		v.covered.Store(0)
 		v.repo.log.Warn("a table of the local index was damaged; it is made again")

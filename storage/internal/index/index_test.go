@@ -82,10 +82,7 @@ func TestEveryBlobIsFoundThroughMergesAndReopening(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	r := rand.New(rand.NewPCG(1, 2))
-	s, err := OpenSet(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := OpenSet(dir)
 	var packs []Pack
 	for range 40 {
 		more := somePacks(r, 1+r.IntN(3), 1+r.IntN(700))
@@ -101,9 +98,7 @@ func TestEveryBlobIsFoundThroughMergesAndReopening(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = OpenSet(dir); err != nil {
-		t.Fatal(err)
-	}
+	s = OpenSet(dir)
 	defer s.Close()
 	mustFind(t, s, packs)
 	some := map[ulid.ULID]pack.Directory{packs[3].ID: packs[3].Directory, packs[len(packs)-1].ID: packs[len(packs)-1].Directory}
@@ -137,10 +132,7 @@ func TestEveryBlobIsFoundThroughMergesAndReopening(t *testing.T) {
 
 func TestPackThatIsNotLiveIsPassedOverAndMergedAway(t *testing.T) {
 	t.Parallel()
-	s, err := OpenSet(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := OpenSet(t.TempDir())
 	defer s.Close()
 	r := rand.New(rand.NewPCG(1, 3))
 	packs := somePacks(r, 2, 200)
@@ -175,10 +167,7 @@ func TestDamagedTableIsDroppedAndCanBeAddedAgain(t *testing.T) {
 	packs := somePacks(r, 3, 300)
 	for bit := range 200 {
 		dir := t.TempDir()
-		s, err := OpenSet(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := OpenSet(dir)
 		if err := s.Add(packs, all); err != nil {
 			t.Fatal(err)
 		}
@@ -197,9 +186,7 @@ func TestDamagedTableIsDroppedAndCanBeAddedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		if s, err = OpenSet(dir); err != nil {
-			t.Fatal(err)
-		}
+		s = OpenSet(dir)
 		damaged := !s.Covers(packs[0].ID)
 		for _, p := range packs {
 			for _, seg := range p.Directory {
@@ -225,10 +212,7 @@ func TestDamagedTableIsDroppedAndCanBeAddedAgain(t *testing.T) {
 
 func TestBlobsWithTheSameFirstOctetsAreToldApart(t *testing.T) {
 	t.Parallel()
-	s, err := OpenSet(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := OpenSet(t.TempDir())
 	defer s.Close()
 	seg := pack.Segment{Class: pack.Text, Offset: 16, Box: 50}
 	for i := range 1000 { // several blocks that begin alike
@@ -260,10 +244,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func BenchmarkLookup(b *testing.B) {
-	s, err := OpenSet(b.TempDir())
-	if err != nil {
-		b.Fatal(err)
-	}
+	s := OpenSet(b.TempDir())
 	defer s.Close()
 	r := rand.New(rand.NewPCG(1, 5))
 	var ids []pack.ID

@@ -23,8 +23,9 @@ const (
 )
 
 // A Set is the local index of one vault: tables in a directory of its own,
-// which is a cache and may be deleted when no Set has it open. Processes may
-// share the directory; each adds what it misses.
+// which is a cache and may be deleted at any time. Processes may share the
+// directory; each adds what it misses. Where the directory cannot be written,
+// new tables are kept in memory.
 type Set struct {
 	dir string
 
@@ -34,17 +35,11 @@ type Set struct {
 	marked bool               // Marks refer to the tables: they stay
 }
 
-// OpenSet opens the tables in dir, making the directory if need be. Tables
+// OpenSet opens the tables in dir; there may be no such directory yet. Tables
 // that are damaged are removed; the packs in them are then not covered.
-func OpenSet(dir string) (*Set, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
+func OpenSet(dir string) *Set {
 	s := &Set{dir: dir, packs: map[ulid.ULID]bool{}}
+	entries, _ := os.ReadDir(dir) // what cannot be read is not covered
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		if !strings.HasSuffix(e.Name(), tableSuffix) {
@@ -61,7 +56,7 @@ func OpenSet(dir string) (*Set, error) {
 		}
 		s.add(t)
 	}
-	return s, nil
+	return s
 }
 
 func removeOld(path string) {
@@ -97,7 +92,9 @@ func (s *Set) Covers(id ulid.ULID) bool {
 }
 
 // Add puts packs with their directories into the Set, and merges tables where
-// there are many, leaving out packs that keep refuses.
+// there are many, leaving out packs that keep refuses. The error is ErrDamaged
+// where a table could not be read for that: what was given is covered then,
+// but other packs may no longer be.
 func (s *Set) Add(packs []Pack, keep func(ulid.ULID) bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,13 +104,17 @@ func (s *Set) Add(packs []Pack, keep func(ulid.ULID) bool) error {
 	}
 	t, err := tableOf(s.dir, packs)
 	if err != nil {
-		return fmt.Errorf("write index table: %w", err)
+		return fmt.Errorf("make an index table: %w", err)
 	}
 	s.add(t)
 	if len(s.tables) <= mostTables || s.marked {
 		return nil
 	}
-	return s.merge(keep)
+	if err := s.merge(keep); errors.Is(err, ErrDamaged) {
+		s.dropDamaged(err)
+		return fmt.Errorf("merge index tables: %w", err)
+	}
+	return nil // not merged for want of room: lookups are slower
 }
 
 // merge makes one table of the small ones: those that together are no larger
@@ -128,13 +129,12 @@ func (s *Set) merge(keep func(ulid.ULID) bool) error {
 	}
 	merged, err := mergeTables(s.dir, s.tables[:n], keep)
 	if err != nil {
-		return fmt.Errorf("merge index tables: %w", err)
+		return err
 	}
 	old := slices.Clone(s.tables[:n])
 	s.tables = append(slices.Clone(s.tables[n:]), merged)
 	for _, t := range old {
-		t.close()
-		os.Remove(t.path) // whoever else has it open keeps reading it
+		t.remove() // whoever else has it open keeps reading it
 	}
 	s.recount()
 	return nil
@@ -155,27 +155,37 @@ func (s *Set) Lookup(id pack.ID, live func(ulid.ULID) bool) (where Location, fou
 			return found
 		})
 		if err != nil {
-			t := s.tables[i]
-			s.mu.RUnlock()
-			s.drop(t)
-			return Location{}, false, err
+			break
 		}
 	}
 	s.mu.RUnlock()
+	if err != nil {
+		return Location{}, false, s.giveUp(err)
+	}
 	return where, found, nil
 }
 
-// drop gives up a damaged table.
-func (s *Set) drop(t *table) {
+// giveUp gives up the table that an error is about, and returns the error. The
+// caller does not hold mu.
+func (s *Set) giveUp(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := slices.Index(s.tables, t)
+	s.dropDamaged(err)
+	return err
+}
+
+// dropDamaged gives up the table that an error is about. The caller holds mu.
+func (s *Set) dropDamaged(err error) {
+	damaged, ok := errors.AsType[*damagedTable](err)
+	if !ok {
+		return
+	}
+	i := slices.Index(s.tables, damaged.table)
 	if i < 0 {
 		return
 	}
 	s.tables = slices.Delete(s.tables, i, i+1)
-	t.close()
-	os.Remove(t.path)
+	damaged.table.remove()
 	s.recount()
 }
 
@@ -201,8 +211,16 @@ func (s *Set) Blobs() int {
 }
 
 // Directories puts the directories of covered packs together again. A pack
-// that is not covered is left out.
+// that is not covered is left out. After ErrDamaged more packs may be.
 func (s *Set) Directories(ids []ulid.ULID) ([]Pack, error) {
+	packs, err := s.directories(ids)
+	if err != nil {
+		return nil, s.giveUp(err)
+	}
+	return packs, nil
+}
+
+func (s *Set) directories(ids []ulid.ULID) ([]Pack, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	want := make(map[ulid.ULID]bool, len(ids))
@@ -224,8 +242,17 @@ func (s *Set) Directories(ids []ulid.ULID) ([]Pack, error) {
 }
 
 // Segments tells of every segment of the packs that live accepts: its class,
-// how many blobs it has, and its octets opened and sealed.
-func (s *Set) Segments(live func(ulid.ULID) bool, each func(c pack.Class, blobs, raw, box int64)) {
+// how many blobs it has, and its octets opened and sealed. After ErrDamaged
+// what was told is not all.
+func (s *Set) Segments(live func(ulid.ULID) bool, each func(c pack.Class, blobs, raw, box int64)) error {
+	err := s.eachSegment(live, each)
+	if err != nil {
+		return s.giveUp(err)
+	}
+	return nil
+}
+
+func (s *Set) eachSegment(live func(ulid.ULID) bool, each func(c pack.Class, blobs, raw, box int64)) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	seen := map[ulid.ULID]bool{}
@@ -233,7 +260,7 @@ func (s *Set) Segments(live func(ulid.ULID) bool, each func(c pack.Class, blobs,
 		blobs := make([]int64, len(t.segments))
 		for r, err := range t.all() {
 			if err != nil {
-				break // the next lookup finds out and mends it
+				return err
 			}
 			blobs[r.segment]++
 		}
@@ -248,4 +275,5 @@ func (s *Set) Segments(live func(ulid.ULID) bool, each func(c pack.Class, blobs,
 			}
 		}
 	}
+	return nil
 }

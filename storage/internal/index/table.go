@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"iter"
 	"os"
 	"path/filepath"
@@ -46,6 +47,15 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // errTable says that a table is no use; it is a cache, so it is made again.
 var errTable = errors.New("index table is damaged")
 
+// A damagedTable says which table is no use.
+type damagedTable struct {
+	table *table
+	why   error // wraps errTable
+}
+
+func (d *damagedTable) Error() string { return d.why.Error() }
+func (d *damagedTable) Unwrap() error { return d.why }
+
 // A Location is where a blob stands.
 type Location struct {
 	Pack     ulid.ULID
@@ -73,8 +83,8 @@ type record struct {
 }
 
 type table struct {
-	path     string
-	file     *os.File
+	path     string // empty: it is in memory
+	file     io.ReaderAt
 	firsts   []uint64 // first eight octets of each block's first id
 	packs    []Pack   // without directories
 	segments []segmentRef
@@ -97,11 +107,16 @@ func openTable(path string) (_ *table, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() < footerSize {
+	return readTable(path, f, info.Size())
+}
+
+// readTable reads all of a table of size octets but the blocks.
+func readTable(path string, f io.ReaderAt, size int64) (*table, error) {
+	if size < footerSize {
 		return nil, errTable
 	}
 	footer := make([]byte, footerSize)
-	if _, err := f.ReadAt(footer, info.Size()-footerSize); err != nil {
+	if _, err := f.ReadAt(footer, size-footerSize); err != nil {
 		return nil, err
 	}
 	var n [4]uint64 // blocks, packs, segments, records
@@ -111,7 +126,7 @@ func openTable(path string) (_ *table, err error) {
 		}
 	}
 	tail := n[0]*8 + n[1]*packSize + n[2]*segmentSize
-	if string(footer[:8]) != tableMagic || n[0]*blockSize+tail+footerSize != uint64(info.Size()) {
+	if string(footer[:8]) != tableMagic || n[0]*blockSize+tail+footerSize != uint64(size) {
 		return nil, errTable
 	}
 	b := make([]byte, tail)
@@ -144,16 +159,32 @@ func openTable(path string) (_ *table, err error) {
 	return t, nil
 }
 
-func (t *table) close() error { return t.file.Close() }
+func (t *table) close() error {
+	if f, ok := t.file.(io.Closer); ok {
+		return f.Close()
+	}
+	return nil
+}
+
+// remove lets go of the table and removes its file.
+func (t *table) remove() {
+	t.close()
+	if t.path != "" {
+		os.Remove(t.path)
+	}
+}
+
+// damaged says that this table is no use.
+func (t *table) damaged(why error) error { return &damagedTable{t, why} }
 
 // block reads block i and returns its records' octets.
 func (t *table) block(i int, buf *[blockSize]byte) ([]byte, error) {
 	if _, err := t.file.ReadAt(buf[:], int64(i)*blockSize); err != nil {
-		return nil, fmt.Errorf("%w: %w", errTable, err)
+		return nil, t.damaged(fmt.Errorf("%w: %w", errTable, err))
 	}
 	n := int(binary.LittleEndian.Uint16(buf[blockSize-6:]))
 	if n > perBlock || crc32.Checksum(buf[:blockSize-4], castagnoli) != binary.LittleEndian.Uint32(buf[blockSize-4:]) {
-		return nil, errTable
+		return nil, t.damaged(errTable)
 	}
 	return buf[:n*recordSize], nil
 }
@@ -164,7 +195,7 @@ func (t *table) parse(b []byte) (r record, err error) {
 	r.offset = binary.LittleEndian.Uint32(b[20:])
 	r.length = binary.LittleEndian.Uint32(b[24:])
 	if int(r.segment) >= len(t.segments) {
-		return r, errTable
+		return r, t.damaged(errTable)
 	}
 	return r, nil
 }
@@ -268,9 +299,8 @@ func (t *table) directories(want map[ulid.ULID]bool) ([]Pack, error) {
 	return packs, nil
 }
 
-// writeTable writes a table of what the records refer to in packs and
-// segments. Records come sorted by id.
-func writeTable(dir string, packs []Pack, segments []segmentRef, records iter.Seq2[record, error]) (_ *table, err error) {
+// fileTable writes a table into a file and opens it.
+func fileTable(dir string, write func(io.Writer) error) (_ *table, err error) {
 	// The cache may be deleted at any time, under our feet, too.
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -286,6 +316,23 @@ func writeTable(dir string, packs []Pack, segments []segmentRef, records iter.Se
 		}
 	}()
 	w := bufio.NewWriterSize(f, 1<<20)
+	if err := errors.Join(write(w), w.Flush()); err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, rand.Text()+tableSuffix)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return nil, err
+	}
+	return openTable(path)
+}
+
+// writeTable writes a table of what the records refer to in packs and
+// segments. Records come sorted by id. Its errors are those of the records; w
+// is to keep its own.
+func writeTable(w io.Writer, packs []Pack, segments []segmentRef, records iter.Seq2[record, error]) error {
 	var block [blockSize]byte
 	var firsts []byte
 	inBlock, total := 0, 0
@@ -293,13 +340,13 @@ func writeTable(dir string, packs []Pack, segments []segmentRef, records iter.Se
 		clear(block[inBlock*recordSize : blockSize-6])
 		binary.LittleEndian.PutUint16(block[blockSize-6:], uint16(inBlock))
 		binary.LittleEndian.PutUint32(block[blockSize-4:], crc32.Checksum(block[:blockSize-4], castagnoli))
-		w.Write(block[:]) // a bufio.Writer keeps its error until Flush
+		w.Write(block[:])
 		firsts = append(firsts, block[:8]...)
 		inBlock = 0
 	}
 	for r, err := range records {
 		if err != nil {
-			return nil, err
+			return err
 		}
 		b := block[inBlock*recordSize:]
 		copy(b, r.id[:])
@@ -333,20 +380,12 @@ func writeTable(dir string, packs []Pack, segments []segmentRef, records iter.Se
 	}
 	tail = binary.LittleEndian.AppendUint32(tail, crc32.Checksum(tail, castagnoli))
 	w.Write(tail)
-	if err := w.Flush(); err != nil {
-		return nil, err
-	}
-	if err := f.Close(); err != nil {
-		return nil, err
-	}
-	path := filepath.Join(dir, rand.Text()+tableSuffix)
-	if err := os.Rename(f.Name(), path); err != nil {
-		return nil, err
-	}
-	return openTable(path)
+	return nil
 }
 
-// tableOf writes a table of packs with their directories.
+// tableOf makes a table of packs with their directories: in a file, or where
+// that cannot be had (the disk is full, the cache was deleted or is not ours)
+// in memory.
 func tableOf(dir string, packs []Pack) (*table, error) {
 	var segments []segmentRef
 	var records []record
@@ -363,13 +402,23 @@ func tableOf(dir string, packs []Pack) (*table, error) {
 	slices.SortFunc(records, func(a, b record) int {
 		return cmp.Or(bytes.Compare(a.id[:], b.id[:]), cmp.Compare(a.segment, b.segment), cmp.Compare(a.offset, b.offset))
 	})
-	return writeTable(dir, packs, segments, func(yield func(record, error) bool) {
-		for _, r := range records {
-			if !yield(r, nil) {
-				return
+	write := func(w io.Writer) error {
+		return writeTable(w, packs, segments, func(yield func(record, error) bool) {
+			for _, r := range records {
+				if !yield(r, nil) {
+					return
+				}
 			}
-		}
-	})
+		})
+	}
+	if t, err := fileTable(dir, write); err == nil {
+		return t, nil
+	}
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
+		return nil, err
+	}
+	return readTable("", bytes.NewReader(b.Bytes()), int64(b.Len()))
 }
 
 // mergeTables writes one table of what several hold, without the packs that
@@ -401,7 +450,15 @@ func mergeTables(dir string, tables []*table, keep func(ulid.ULID) bool) (*table
 			segments = append(segments, s)
 		}
 	}
-	return writeTable(dir, packs, segments, func(yield func(record, error) bool) {
+	return fileTable(dir, func(w io.Writer) error {
+		return writeTable(w, packs, segments, mergeRecords(tables, renumber, dropped))
+	})
+}
+
+// mergeRecords goes through the records of all tables in order. Renumber gives
+// a table's segments their new numbers, or dropped.
+func mergeRecords(tables []*table, renumber [][]uint32, dropped uint32) iter.Seq2[record, error] {
+	return func(yield func(record, error) bool) {
 		type head struct {
 			record
 			from int
@@ -453,5 +510,5 @@ func mergeTables(dir string, tables []*table, keep func(ulid.ULID) bool) (*table
 				heads = slices.Delete(heads, least, least+1)
 			}
 		}
-	})
+	}
 }

@@ -125,6 +125,9 @@ func ReadDirectory(scope *Scope, id ulid.ULID, size int64, get func(offset, leng
 	if err != nil {
 		return nil, err
 	}
+	if int64(len(b)) != tail {
+		return nil, fmt.Errorf("%d octets were to be had where %d were asked for: %w", len(b), tail, ErrNotPack)
+	}
 	context := scope.pack(id)
 	at, err := scope.Sealer.Open(scope.Key, seal.Trailer, context, b[tail-trailerSize:], trailerData)
 	if err != nil {

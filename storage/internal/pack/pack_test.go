@@ -145,3 +145,21 @@ func FuzzParseDirectory(f *testing.F) {
 		}
 	})
 }
+
+func TestShortAnswerOfAStoreIsNoDirectory(t *testing.T) {
+	t.Parallel()
+	b := NewBuilder(testScope())
+	fill(t, b, 20)
+	octets, _, err := b.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 200 {
+		_, err := ReadDirectory(testScope(), b.ID(), int64(len(octets)), func(offset, length int64) ([]byte, error) {
+			return octets[offset:][:min(length, int64(n))], nil
+		})
+		if !errors.Is(err, ErrNotPack) {
+			t.Fatalf("%d octets: %v", n, err)
+		}
+	}
+}
