@@ -182,14 +182,16 @@ func (p *pruner) open(ctx context.Context, r *Repository) error {
 	if _, id, err := parseConfig(b); err != nil || id != r.id {
 		return fmt.Errorf("%s is not the one that the repository was opened with: %w", configName, ErrImplausible)
 	}
+	before := r.ledger.Entries() // others may use r meanwhile
 	p.repo.ledger = r.ledger.Anew(sha256.Sum256(b))
 	if err := p.repo.ledger.Refresh(ctx); err != nil {
 		return err
 	}
-	switch before, now := r.ledger.Entries(), p.repo.ledger.Entries(); {
-	case now < before:
+	now := p.repo.ledger.Entries()
+	if now < before {
 		return fmt.Errorf("%d entries, %d were known: %w", now, before, ledger.ErrShorter)
-	case now == before && !ledger.Equal(r.ledger, p.repo.ledger):
+	}
+	if same := ledger.Equal(r.ledger, p.repo.ledger); !same && now == before && r.ledger.Entries() == before {
 		return fmt.Errorf("what this machine or a checkpoint keeps of the ledger is not what the ledger gives: %w", ErrImplausible)
 	}
 	return nil

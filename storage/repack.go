@@ -84,7 +84,7 @@ type movedDraft struct {
 func (b *batch) take(ctx context.Context, old ledger.Pack) error {
 	dir, err := b.v.v.readDirectory(ctx, old)
 	if err != nil {
-		return b.damaged(old, err)
+		return b.damaged(ctx, old, err)
 	}
 	wanted := len(b.wanted)
 	b.from[old.ID] = map[ulid.ULID]bool{}
@@ -106,16 +106,23 @@ func (b *batch) take(ctx context.Context, old ledger.Pack) error {
 		if err := b.move(ctx, old, s, needed, count); err != nil {
 			b.wanted = b.wanted[:wanted]
 			delete(b.from, old.ID)
-			return b.damaged(old, err)
+			return b.damaged(ctx, old, err)
 		}
 	}
 	return nil
 }
 
-// damaged notes a pack that cannot be copied; other errors it returns.
-func (b *batch) damaged(old ledger.Pack, err error) error {
+// damaged notes a pack that cannot be copied, unless another prune has removed
+// it; other errors it returns.
+func (b *batch) damaged(ctx context.Context, old ledger.Pack, err error) error {
 	if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrMissing) {
 		return err
+	}
+	if refreshErr := b.p.repo.ledger.Refresh(ctx); refreshErr != nil {
+		return errors.Join(err, refreshErr)
+	}
+	if !b.v.v.live(old.ID) {
+		return fmt.Errorf("%w: %w", err, errAgain)
 	}
 	b.p.repo.log.Error("a pack that should be written anew is damaged; it is left alone", "pack", old.ID, "error", err)
 	b.p.result.Findings = append(b.p.result.Findings, Finding{packName(old.ID), err.Error()})

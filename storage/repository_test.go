@@ -64,7 +64,8 @@ func backUp(t testing.TB, r *Repository, account string, first uint32, mail [][]
 	return s
 }
 
-func tryBackUp(ctx context.Context, r *Repository, account string, first uint32, mail [][]byte) (Snapshot, error) {
+// tryBackUp tells before of the snapshot before it is committed.
+func tryBackUp(ctx context.Context, r *Repository, account string, first uint32, mail [][]byte, before ...func(Snapshot)) (Snapshot, error) {
 	var none Snapshot
 	vaultID, err := r.VaultID(DefaultVault)
 	if err != nil {
@@ -105,36 +106,47 @@ func tryBackUp(ctx context.Context, r *Repository, account string, first uint32,
 	if err := w.SaveTree("test", []SavedFolder{saved}, &s); err != nil {
 		return none, err
 	}
+	for _, tell := range before {
+		tell(s)
+	}
 	return s, w.Commit(ctx, []Snapshot{s}, nil, nil)
 }
 
 // wantMail fails unless the snapshot's INBOX holds just these messages.
 func wantMail(t testing.TB, r *Repository, s Snapshot, mail [][]byte) {
 	t.Helper()
-	tree, err := r.OpenSnapshot(t.Context(), s)
-	if err != nil {
+	if err := sameMail(t.Context(), r, s, mail); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// sameMail is an error unless the snapshot's INBOX holds just these messages.
+func sameMail(ctx context.Context, r *Repository, s Snapshot, mail [][]byte) error {
+	tree, err := r.OpenSnapshot(ctx, s)
+	if err != nil {
+		return err
+	}
 	i := 0
-	for m, err := range tree.Folder([]string{"INBOX"}).All(t.Context()) {
+	for m, err := range tree.Folder([]string{"INBOX"}).All(ctx) {
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		var got bytes.Buffer
-		if err := r.WriteMessage(t.Context(), &got, s.Vault, m.Recipe); err != nil {
-			t.Fatal(err)
+		if err := r.WriteMessage(ctx, &got, s.Vault, m.Recipe); err != nil {
+			return err
 		}
 		if i >= len(mail) || !bytes.Equal(got.Bytes(), mail[i]) || m.Size != int64(got.Len()) {
-			t.Fatalf("message %d of the snapshot is not the one that was saved", i)
+			return fmt.Errorf("message %d of the snapshot is not the one that was saved", i)
 		}
 		if !slices.Equal(m.Flags, []string{`\Seen`}) {
-			t.Fatalf("message %d has flags %q", i, m.Flags)
+			return fmt.Errorf("message %d has flags %q", i, m.Flags)
 		}
 		i++
 	}
 	if i != len(mail) || s.Messages != int64(i) {
-		t.Fatalf("%d messages, the snapshot says %d, %d were saved", i, s.Messages, len(mail))
+		return fmt.Errorf("%d messages, the snapshot says %d, %d were saved", i, s.Messages, len(mail))
 	}
+	return nil
 }
 
 func TestEverySnapshotGivesBackItsMail(t *testing.T) {
