@@ -322,7 +322,7 @@ func (p *pruner) takeIn(ctx context.Context) error {
 		if p.vaults[id] == nil {
 			v, err := p.repo.vault(ctx, id)
 			if err != nil {
-				return fmt.Errorf("%w: %w", err, ErrImplausible)
+				return p.lost(ctx, upTo, err)
 			}
 			p.vaults[id] = newReach(v)
 		}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -197,7 +199,7 @@ func (s *stage) reader(r *Repository) string {
 func TestWritersPrunersForgettersAndReadersAtOnce(t *testing.T) {
 	t.Parallel()
 	total := map[string]int{}
-	for seed := range uint64(6) {
+	for seed := range stressSeeds() {
 		memory := objects.NewMemory()
 		newRepository(t, memory, "").Close()
 		s := &stage{t: t, memory: memory, rnd: rand.New(rand.NewPCG(seed, 60)), chance: 0.002 * float64(seed%3),
@@ -287,4 +289,12 @@ func (s *stage) settled(seed uint64) {
 	if _, after := stored(t, s.memory); after >= before {
 		t.Errorf("seed %d: %d octets of packs before, %d after", seed, before, after)
 	}
+}
+
+// stressSeeds are six; RESTANTE_STRESS is how many instead.
+func stressSeeds() uint64 {
+	if n, err := strconv.ParseUint(os.Getenv("RESTANTE_STRESS"), 10, 64); err == nil {
+		return n
+	}
+	return 6
 }

@@ -65,10 +65,11 @@ func (r *reach) cover(ctx context.Context, progress func(PruneProgress)) error {
 	}
 	r.mu.Unlock()
 	if r.marks == nil {
-		r.marks = r.v.index.Marks()
-	} else if len(packs) > 0 {
-		r.marks.Extend()
+		var err error
+		r.marks, err = r.v.index.Marks()
+		return err
 	}
+	r.marks.Extend()
 	return nil
 }
 

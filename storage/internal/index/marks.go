@@ -38,11 +38,24 @@ func (b bits) set(n int) bool {
 	return atomic.OrUint64(&b[n/64], bit)&bit == 0
 }
 
-// Marks returns marks of which none is set.
-func (s *Set) Marks() *Marks {
+// Marks returns marks of which none is set. It merges all tables first: to
+// mark a blob takes one read of each.
+func (s *Set) Marks() (*Marks, error) {
+	if err := s.mergeAll(); err != nil {
+		return nil, err
+	}
 	m := &Marks{set: s}
 	m.Extend()
-	return m
+	return m, nil
+}
+
+func (s *Set) mergeAll() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.tables) < 2 {
+		return nil
+	}
+	return s.mergeFirst(len(s.tables), func(ulid.ULID) bool { return true })
 }
 
 // Extend takes in the packs that were added to the Set since.

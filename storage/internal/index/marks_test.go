@@ -25,7 +25,11 @@ func marksOf(t *testing.T, packs []Pack) (*Set, *Marks) {
 			t.Fatal(err)
 		}
 	}
-	return s, s.Marks()
+	m, err := s.Marks()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, m
 }
 
 // withCopies puts some blobs of each pack into the next one, too.

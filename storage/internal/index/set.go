@@ -127,6 +127,11 @@ func (s *Set) merge(keep func(ulid.ULID) bool) error {
 		sum += s.tables[n].records
 		n++
 	}
+	return s.mergeFirst(n, keep)
+}
+
+// mergeFirst makes one table of the first n. The caller holds mu.
+func (s *Set) mergeFirst(n int, keep func(ulid.ULID) bool) error {
 	merged, err := mergeTables(s.dir, s.tables[:n], keep)
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
+	"sync"
 
 	"github.com/oklog/ulid/v2"
 
@@ -207,6 +208,10 @@ func (t *table) location(r record) Location {
 		Start: int(r.offset), Length: int(r.length)}
 }
 
+// blocks are buffers that a file is read into, which is why they would be made
+// anew for each lookup.
+var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
+
 // lookup calls found for each record of the blob until it returns true.
 func (t *table) lookup(id pack.ID, found func(Location) bool) error {
 	return t.find(id, func(_ int, r record) bool { return found(t.location(r)) })
@@ -219,9 +224,10 @@ func (t *table) find(id pack.ID, found func(n int, r record) bool) error {
 	// The last block that begins below the id may hold it, as may those that
 	// begin with the same octets.
 	i := max(0, sort.Search(len(t.firsts), func(i int) bool { return t.firsts[i] >= first })-1)
-	var buf [blockSize]byte
+	buf := blocks.Get().(*[blockSize]byte)
+	defer blocks.Put(buf)
 	for ; i < len(t.firsts) && t.firsts[i] <= first; i++ {
-		b, err := t.block(i, &buf)
+		b, err := t.block(i, buf)
 		if err != nil {
 			return err
 		}
