@@ -33,6 +33,7 @@ type account struct {
 	connections int
 	exclude     []string
 	vault       string
+	computer    *computer // instead of an address: all that was found on this computer
 }
 
 // commandTimeout is how long a command may take to print a password. Somebody
@@ -199,6 +200,9 @@ func (acct *account) dialer(a *app) (*accounts.Dialer, error) {
 
 // source is where the account's mail is read.
 func (acct *account) source(a *app) (backup.Source, error) {
+	if acct.computer != nil {
+		return localsource.OpenComputer(acct.computer.places, acct.computer.found, a.log), nil
+	}
 	switch acct.address.Scheme {
 	case accounts.Maildir:
 		return localsource.OpenMaildir(acct.address.Dir, a.log)

@@ -19,6 +19,9 @@ type backupCmd struct {
 	Exclude     []string      `placeholder:"PATTERN" help:"Folders to leave out: names, or patterns such as 'Lists/*' and 'Lists/**'."`
 	Full        bool          `help:"Read every message again, whatever the last snapshot has."`
 	CommitEvery time.Duration `default:"1m" help:"How often what was read so far is committed."`
+
+	ThisComputer  bool `help:"All mail on this computer, found by itself, as one account such as anna@laptop; and the local accounts of the configuration."`
+	PrintSchedule bool `help:"Back up nothing, but print a cron line and a systemd timer that do it every hour."`
 }
 
 func (*backupCmd) Help() string {
@@ -32,7 +35,9 @@ Example:
 
   RESTANTE_ACCOUNT_PASSWORD=… restante backup imaps://alice@mail.example.org
   restante backup alice bob
-  restante backup`
+  restante backup
+  restante backup --this-computer
+  restante backup --this-computer --print-schedule`
 }
 
 // backupJSON is how a run is printed for programs.
@@ -55,7 +60,13 @@ type missingJSON struct {
 }
 
 func (c *backupCmd) Run(ctx context.Context, a *app) error {
-	list, err := a.accounts(ctx, c.Accounts, c.Name, &c.AccountAccess)
+	if c.ThisComputer && len(c.Accounts) > 0 {
+		return fmt.Errorf("--this-computer finds the accounts itself, so name none: %w", errUsage)
+	}
+	if c.PrintSchedule {
+		return c.printSchedule(a)
+	}
+	list, err := c.list(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -102,6 +113,13 @@ func (c *backupCmd) Run(ctx context.Context, a *app) error {
 		return errIncomplete
 	}
 	return nil
+}
+
+func (c *backupCmd) list(ctx context.Context, a *app) ([]*account, error) {
+	if c.ThisComputer {
+		return a.thisComputer(ctx, c.Name)
+	}
+	return a.accounts(ctx, c.Accounts, c.Name, &c.AccountAccess)
 }
 
 // one backs up one account and prints what came of it.
