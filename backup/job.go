@@ -24,6 +24,7 @@ type job struct {
 	// Guarded by run.mu:
 	chunks  []*chunk // to be read
 	reading int      // workers at the survey or at a chunk
+	each    int64    // octets of a message, on average of those read last; 0: none was
 
 	mu      sync.Mutex // guards what follows
 	draft   *storage.Draft
@@ -33,7 +34,7 @@ type job struct {
 	saved   storage.SavedFolder // when done
 }
 
-// chunkSize is how many messages are asked for at once: whole pages.
+// chunkSize is how many messages are asked for at once at most: whole pages.
 const chunkSize = 512
 
 // describe puts what the listing says into a folder record.

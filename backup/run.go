@@ -134,6 +134,7 @@ type run struct {
 	missing    []Missing
 	stats      ledger.Stats
 	whole      int64
+	fetched    int64 // messages
 	uncounted  int64 // octets read since the last commit
 	unnamed    int64 // and messages
 }

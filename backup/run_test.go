@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"restante/storage"
 	"restante/storage/ledger"
@@ -250,17 +251,19 @@ func TestLostConnectionsAreTriedAgainAndEndInAnErrorIfTheyStay(t *testing.T) {
 	s.deliver("INBOX", 1200)
 	s.deliver("Other", 600)
 	fetches := map[string]int{} // by what is asked for
+	asked := 0                  // messages, in all that is asked for
 	s.fetchErr = func(folder string, uids []uint32) error {
 		set := fmt.Sprint(folder, uids)
 		if fetches[set]++; fetches[set] == 1 {
+			asked += len(uids)
 			return errConnection
 		}
 		return nil
 	}
 	result := run1(t, repo, s)
 	wantView(t, "flaky", snapshotView(t, repo, result.Snapshot), s.view())
-	if len(fetches) != 5 || len(result.Missing) > 0 {
-		t.Errorf("a connection lost once cut 5 chunks into %d; missing: %v", len(fetches), result.Missing)
+	if asked != 1800 || len(result.Missing) > 0 {
+		t.Errorf("a connection lost once cut what was asked for: %d different ones, with %d messages; missing: %v", len(fetches), asked, result.Missing)
 	}
 
 	s.deliver("INBOX", 1)
@@ -510,4 +513,41 @@ func TestBusyServerGetsFewerConnections(t *testing.T) {
 	}
 	result := run1(t, repo, s)
 	wantView(t, "busy", snapshotView(t, repo, result.Snapshot), s.view())
+}
+
+// What is asked for at once is measured in octets: a kill must not cost the
+// hours that 512 large messages take.
+func TestLargeMessagesDoNotPutOffThePartialSnapshot(t *testing.T) {
+	t.Parallel()
+	repo := newRepository(t)
+	s := newFake()
+	s.parallel = 1
+	s.deliver("INBOX", 600)
+	s.deliver("Small", 3000)
+	for uid, m := range s.folders["INBOX"].messages {
+		m.body += strings.Repeat(fmt.Sprintf("a long line in the message %d\r\n", uid), 1000)
+	}
+	most, fetches := map[string]int{}, map[string]int{}
+	s.fetchErr = func(folder string, uids []uint32) error {
+		octets := 0
+		for _, uid := range uids {
+			octets += len(s.folders[folder].messages[uid].body)
+		}
+		most[folder] = max(most[folder], octets)
+		fetches[folder]++
+		return nil
+	}
+	o := options(t, repo)
+	o.CommitBytes, o.CommitEvery, o.Progress = 4<<20, time.Hour, new(Progress)
+	result, err := Run(t.Context(), repo, s, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantView(t, "all", snapshotView(t, repo, result.Snapshot), s.view())
+	if most["INBOX"] > 1<<20 || o.Progress.Commits.Load() < 4 {
+		t.Errorf("%d octets were asked for at once, and there were %d commits", most["INBOX"], o.Progress.Commits.Load())
+	}
+	if fetches["Small"] > 10 {
+		t.Errorf("3000 small messages were asked for in %d parts", fetches["Small"])
+	}
 }

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,12 @@ const (
 	// quarter of an hour.
 	mostFailures = 30
 	unreached    = 5
+	// firstSize is how many messages are asked for before it is known how large
+	// they are.
+	firstSize = 32
+	// fetchesPerCommit is of how many FETCHes the octets between two partial
+	// snapshots are at least.
+	fetchesPerCommit = 8
 	// headerLimit is how much of a header is looked at for what a list shows.
 	headerLimit = 64 << 10
 )
@@ -137,11 +144,9 @@ func (r *run) next(ctx context.Context, at *job) (*job, *chunk, error) {
 		}
 		switch {
 		case at != nil:
-			chunk := at.chunks[0]
-			at.chunks = at.chunks[1:]
 			at.reading++
 			r.busy++
-			return at, chunk, nil
+			return at, r.take(at), nil
 		case len(r.waiting) > 0:
 			j := r.waiting[0]
 			r.waiting = r.waiting[1:]
@@ -154,6 +159,24 @@ func (r *run) next(ctx context.Context, at *job) (*job, *chunk, error) {
 		}
 		r.cond.Wait()
 	}
+}
+
+// take takes a chunk of a folder, or so much of it as is likely to be read
+// before the next partial snapshot is due: nothing of what is asked for at once
+// is in it before all of it has come. The caller holds mu.
+func (r *run) take(j *job) *chunk {
+	c := j.chunks[0]
+	n := firstSize
+	if each := cmp.Or(j.each, r.stats.Read/max(1, r.fetched)); each > 0 {
+		n = int(min(chunkSize, max(1, r.o.CommitBytes/fetchesPerCommit/each)))
+	}
+	if n >= len(c.uids) {
+		j.chunks = j.chunks[1:]
+		return c
+	}
+	j.chunks[0] = &chunk{uids: c.uids[n:], tries: c.tries}
+	c.uids = c.uids[:n:n]
+	return c
 }
 
 // An outcome is how a survey or a chunk went.
@@ -214,8 +237,10 @@ func (r *run) done(ctx context.Context, j *job, o outcome) (quit bool, _ error) 
 	r.mu.Lock()
 	if o.chunk == nil {
 		r.waiting = append(r.waiting, j)
+	} else if again := o.chunk.again(); len(again) == 1 {
+		j.chunks = slices.Insert(j.chunks, 0, again...)
 	} else {
-		j.chunks = append(j.chunks, o.chunk.again()...)
+		j.chunks = append(j.chunks, again...) // the others first
 	}
 	fewer := errors.Is(err, ErrBusy) && r.workers > 1
 	if fewer {
@@ -452,6 +477,10 @@ func (j *job) fetch(ctx context.Context, m Mailbox, uids []uint32) ([]uint32, er
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if len(list) > 0 {
+		j.each = max(1, octets/int64(len(list)))
+	}
+	r.fetched += int64(len(list))
 	r.stats.New += int64(len(list))
 	r.stats.Read += octets
 	r.uncounted += octets

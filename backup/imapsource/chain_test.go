@@ -31,7 +31,7 @@ const password = "correct-horse"
 
 // A chain is an account on a server, a repository, and what is between them.
 type chain struct {
-	t       *testing.T
+	t       testing.TB
 	name    string // of the account in the repository; empty: alice
 	account *imaptest.Account
 	repo    *storage.Repository
@@ -126,6 +126,17 @@ func (c *chain) bodies() (n int) {
 // from runs a backup from the server at an address.
 func (c *chain) from(address string) (*backup.Result, error) {
 	c.t.Helper()
+	ctx, cancel := context.WithTimeoutCause(c.t.Context(), patience, errors.New("the backup hangs"))
+	defer cancel()
+	result, err := c.fromContext(ctx, address)
+	if ctx.Err() != nil {
+		c.t.Fatalf("%v: %v", context.Cause(ctx), err)
+	}
+	return result, err
+}
+
+func (c *chain) fromContext(ctx context.Context, address string) (*backup.Result, error) {
+	c.t.Helper()
 	o := Options{Parallel: 2, TempDir: c.temp, Dial: func(ctx context.Context, odd func(imapconn.Oddity)) (*imapconn.Conn, error) {
 		o := imapconn.Options{Address: address, Security: imapconn.Insecure, User: "alice", Password: password, Odd: odd, Idle: patience}
 		if c.conn != nil {
@@ -142,8 +153,6 @@ func (c *chain) from(address string) (*backup.Result, error) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeoutCause(c.t.Context(), patience, errors.New("the backup hangs"))
-	defer cancel()
 	var pauses atomic.Int64
 	ro := backup.Options{Account: c.accountName(), Vault: vault, Pause: func(ctx context.Context, _ int) error {
 		pauses.Add(1)
@@ -154,9 +163,6 @@ func (c *chain) from(address string) (*backup.Result, error) {
 	}
 	result, err := backup.Run(ctx, c.repo, src, ro)
 	c.pauses = int(pauses.Load())
-	if ctx.Err() != nil {
-		c.t.Fatalf("%v: %v", context.Cause(ctx), err)
-	}
 	said := fmt.Sprint(err)
 	if result != nil {
 		said += fmt.Sprint(result.Snapshot.Notes, result.Missing)

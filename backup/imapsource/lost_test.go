@@ -103,7 +103,7 @@ func (c *chain) bait() {
 
 // everyCut runs f for many octets at which a transcript of so many can be cut.
 func everyCut(t *testing.T, octets int, f func(at int)) {
-	step := 7
+	step := 13
 	if testing.Short() {
 		step = 101
 	}
@@ -226,7 +226,7 @@ func TestLineThatIsLostAtRandom(t *testing.T) {
 		c.account.Add("INBOX", letter(1000+i), `\Seen`)
 	}
 	server := imaptest.Start(t, c.account.Script())
-	rounds := 20
+	rounds := 8
 	if testing.Short() {
 		rounds = 5
 	}
