@@ -164,11 +164,11 @@ var shapes = map[string]streamed{"text": {}, "base64": {base64: true}}
 // It is not parallel: what other tests use would count.
 func TestLargeMessageDoesNotSitInMemory(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short: 256 MiB are read")
+		t.Skip("-short: 320 MiB are read")
 	}
 	const limit = 128 << 20
 	for name, message := range shapes {
-		message.octets = 256<<20 + 7
+		message.octets = 160<<20 + 7
 		if took := large(t, message); took > limit {
 			t.Errorf("%s: a message of %d MiB took %d MiB of memory", name, message.octets>>20, took>>20)
 		} else {
