@@ -34,6 +34,8 @@ type PruneOptions struct {
 	KeepPacks bool
 	// Progress is told from time to time how far it is; may be nil.
 	Progress func(PruneProgress)
+
+	batch int // blobs that are rewritten before an entry is appended; 0 for batchBlobs
 }
 
 // PruneProgress says what a prune is doing and how far it is.
@@ -117,6 +119,9 @@ const pruneAgain = 5
 func (r *Repository) Prune(ctx context.Context, o PruneOptions) (*Pruned, error) {
 	if o.Progress == nil {
 		o.Progress = func(PruneProgress) {}
+	}
+	if o.batch == 0 {
+		o.batch = batchBlobs
 	}
 	var abandoned []ulid.ULID
 	for i := 0; ; i++ {

@@ -350,16 +350,16 @@ func TestPruneLeavesYoungPacksAndFinishesWhatOthersBegan(t *testing.T) {
 	wantClean(t, store)
 }
 
-// between lets do happen just before the prune's first entry is put.
-func between(t *testing.T, store objects.Store, do func()) *Repository {
+// between lets do happen just before the n-th entry is put, from 1 up.
+func between(t *testing.T, store objects.Store, n int, do func()) *Repository {
 	t.Helper()
 	faulty := objectstest.NewFaulty(store, 1)
 	r := openRepository(t, faulty, Options{CacheDir: t.TempDir()})
-	done := false
 	faulty.Before(func(_ context.Context, op objectstest.Op, name string) {
-		if op == objectstest.PutIfAbsent && !done {
-			done = true
-			do()
+		if op == objectstest.PutIfAbsent {
+			if n--; n == 0 {
+				do()
+			}
 		}
 	})
 	return r
@@ -378,7 +378,7 @@ func TestPruneSparesWhatACommitInBetweenNeeds(t *testing.T) {
 			some = backUp(t, r, "alice", 1, mail[:50])
 		}
 		var again Snapshot
-		pruner := between(t, store, func() { again = backUp(t, r, "carol", 1, mail[500:600]) })
+		pruner := between(t, store, 1, func() { again = backUp(t, r, "carol", 1, mail[500:600]) })
 		p := prune(t, pruner, everything)
 		if p.Unneeded.Packs+p.Rewritten.Packs != 0 {
 			t.Errorf("rewritten %v: %+v", rewritten, p)
@@ -408,7 +408,7 @@ func TestTwoPrunesAtOnceLoseNothing(t *testing.T) {
 	alice := backUp(t, r, "alice", 1, mail[:100])
 	forget(t, r, bob, backUp(t, r, "carol", 1, testMail(rnd, 300)))
 	var first *Pruned
-	second := between(t, store, func() { first = prune(t, r, everything) })
+	second := between(t, store, 1, func() { first = prune(t, r, everything) })
 	p := prune(t, second, everything)
 	if first.Unneeded.Packs+first.Rewritten.Packs < 2 {
 		t.Errorf("the faster one: %+v", first)
@@ -428,27 +428,22 @@ func TestTwoPrunesAtOnceLoseNothing(t *testing.T) {
 	}
 }
 
-// twice stores the same mail in two packs, by two writers that do not know of
-// each other, for two accounts.
-func twice(t *testing.T, store objects.Store, a, b *Repository, mail [][]byte) (one, two Snapshot) {
+// saveAll saves messages, for UIDs from 1 up.
+func saveAll(t *testing.T, w *Writer, mail [][]byte) (list []Message) {
 	t.Helper()
-	w, err := b.Writer(t.Context(), mustVault(t, b))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	save := func(from int) (list []Message) {
-		for i, m := range mail[from:] {
-			saved, err := w.SaveMessage(strings.NewReader(string(m)), int64(len(m)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			list = append(list, Message{UID: uint32(from + i + 1), Size: int64(len(m)), Recipe: saved.Recipe, Flags: []string{`\Seen`}})
+	for i, m := range mail {
+		saved, err := w.SaveMessage(strings.NewReader(string(m)), int64(len(m)))
+		if err != nil {
+			t.Fatal(err)
 		}
-		return list
+		list = append(list, Message{UID: uint32(i + 1), Size: int64(len(m)), Recipe: saved.Recipe, Flags: []string{`\Seen`}})
 	}
-	list := save(0)
-	one = backUp(t, a, "alice", 1, mail)
+	return list
+}
+
+// commitAll commits a snapshot of an account with one folder of these messages.
+func commitAll(t *testing.T, w *Writer, account string, list []Message) Snapshot {
+	t.Helper()
 	d := w.Draft(nil)
 	d.Describe(func(f *Folder) { f.Levels, f.UIDValidity = []string{"INBOX"}, 8 })
 	if err := d.Add(list); err != nil {
@@ -458,14 +453,14 @@ func twice(t *testing.T, store objects.Store, a, b *Repository, mail [][]byte) (
 	if err != nil {
 		t.Fatal(err)
 	}
-	two = Snapshot{ID: NewID(), Account: "bob"}
-	if err := w.SaveTree("test", []SavedFolder{folder}, &two); err != nil {
+	s := Snapshot{ID: NewID(), Account: account}
+	if err := w.SaveTree("test", []SavedFolder{folder}, &s); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Commit(t.Context(), []Snapshot{two}, nil, nil); err != nil {
+	if err := w.Commit(t.Context(), []Snapshot{s}, nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	return one, two
+	return s
 }
 
 func mustVault(t *testing.T, r *Repository) ID {
@@ -483,7 +478,14 @@ func TestPruneKeepsOneOfTwoCopies(t *testing.T) {
 	a := newRepository(t, store, t.TempDir())
 	b := openRepository(t, store, Options{CacheDir: t.TempDir()})
 	mail := testMail(rand.New(rand.NewPCG(40, 11)), 800)
-	one, two := twice(t, store, a, b, mail)
+	w, err := b.Writer(t.Context(), mustVault(t, b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	list := saveAll(t, w, mail) // b does not know yet of what a has
+	one := backUp(t, a, "alice", 1, mail)
+	two := commitAll(t, w, "bob", list)
 	_, before := stored(t, store)
 	p := prune(t, a, everything)
 	_, after := stored(t, store)
@@ -494,6 +496,96 @@ func TestPruneKeepsOneOfTwoCopies(t *testing.T) {
 		wantMail(t, r, one, mail)
 		wantMail(t, r, two, mail)
 	}
+	wantClean(t, store)
+}
+
+// A blob that one prune moved, and of which it drops the other copy, must not
+// be dropped where it was moved to by another prune that means to keep that
+// other copy.
+func TestTwoPrunesDoNotEachCountOnTheCopyThatTheOtherDrops(t *testing.T) {
+	t.Parallel()
+	store := objects.NewMemory()
+	a := newRepository(t, store, t.TempDir())
+	b := openRepository(t, store, Options{CacheDir: t.TempDir()})
+	rnd := rand.New(rand.NewPCG(40, 13))
+	mail := testMail(rnd, 2000)
+	w, err := b.Writer(t.Context(), mustVault(t, b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	list := saveAll(t, w, mail[:200]) // b does not know yet of what a has
+	bob := backUp(t, a, "bob", 1, mail)
+	alice := backUp(t, a, "alice", 1, mail[:200])
+	carol := commitAll(t, w, "carol", list)
+	forget(t, a, bob)
+
+	var second *Pruned
+	slow := between(t, store, 2, func() { second = prune(t, a, everything) })
+	o := everything
+	o.batch = 1
+	prune(t, slow, o)
+	if second == nil || second.Unneeded.Packs == 0 {
+		t.Fatalf("the faster one had nothing to do: %+v", second)
+	}
+	for _, r := range []*Repository{a, openRepository(t, store, Options{})} {
+		wantMail(t, r, alice, mail[:200])
+		wantMail(t, r, carol, mail[:200])
+	}
+	prune(t, a, everything)
+	wantClean(t, store)
+}
+
+func TestPruneSparesAStrayThatItsWriterCommitsInBetween(t *testing.T) {
+	t.Parallel()
+	store := objects.NewMemory()
+	r := newRepository(t, store, t.TempDir())
+	mail := testMail(rand.New(rand.NewPCG(40, 14)), 100)
+	w, err := r.Writer(t.Context(), mustVault(t, r))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	list := saveAll(t, w, mail)
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	var s Snapshot
+	pruner := between(t, store, 1, func() { s = commitAll(t, w, "alice", list) })
+	if p := prune(t, pruner, everything); p.Stray.Packs != 0 {
+		t.Errorf("%+v", p)
+	}
+	wantMail(t, r, s, mail)
+	wantMail(t, pruner, s, mail)
+	wantClean(t, store)
+}
+
+func TestPruneLeavesTheIndexOfACommitThatIsBeingMade(t *testing.T) {
+	t.Parallel()
+	store := objects.NewMemory()
+	r := newRepository(t, store, t.TempDir())
+	rnd := rand.New(rand.NewPCG(40, 15))
+	var mail [][]byte
+	more := func(repo *Repository) Snapshot {
+		fresh := testMail(rnd, 5)
+		s := backUp(t, repo, "alice", uint32(len(mail)+1), fresh)
+		mail = append(mail, fresh...)
+		return s
+	}
+	for range mostUncovered {
+		more(r)
+	}
+	careful := PruneOptions{Grace: 1 << 50}
+	writer := between(t, store, 1, func() { prune(t, r, careful) })
+	s := more(writer) // with this one, an index is due
+	indexes := 0
+	for range store.List(t.Context(), "indexes/", "") {
+		indexes++
+	}
+	if indexes != 1 {
+		t.Fatalf("%d indexes", indexes)
+	}
+	wantMail(t, writer, s, mail)
 	wantClean(t, store)
 }
 

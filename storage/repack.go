@@ -32,7 +32,7 @@ func (p *pruner) repack(ctx context.Context, total int64) error {
 	for _, vault := range slices.SortedFunc(maps.Keys(p.rewrite), func(a, b ID) int { return slices.Compare(a[:], b[:]) }) {
 		for list := p.condemnable(p.rewrite[vault]); len(list) > 0; {
 			n, size, blobs := 0, int64(0), 0
-			for n < len(list) && (n == 0 || size < batchBytes && blobs < batchBlobs) {
+			for n < len(list) && (n == 0 || size < batchBytes && blobs < p.o.batch) {
 				u := p.use[list[n]]
 				size, blobs = size+u.neededBoxes, blobs+u.needed
 				n++
