@@ -256,7 +256,7 @@ func (s *stage) settled(seed uint64) {
 	}
 
 	// All but one snapshot of an account go.
-	backUp(t, r, "large", 1, testMail(rand.New(rand.NewPCG(seed, 62)), 200))
+	backUp(t, r, "large", 1, testMail(rand.New(rand.NewPCG(seed, 62)), 1000))
 	for range 2 {
 		prune(t, r, everything)
 	}
