@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -63,7 +64,7 @@ type maildirFolder struct {
 
 	mu     sync.Mutex // guards what follows
 	census *census    // nil until it was opened; then it stays
-	keys   []string   // of the messages; an entry's at is where
+	keys   []string   // the messages' unique names; an entry's at is where
 }
 
 func (f *maildirFolder) open(ctx context.Context) (backup.Mailbox, error) {
@@ -110,6 +111,18 @@ func (f *maildirFolder) count(ctx context.Context, dir *mailfiles.MaildirFolder)
 	keys := make([]string, 0, listing.Len())
 	var unknown []mailfiles.MaildirMessage
 	for m := range listing.Messages() {
+		file, err := dir.Stat(ctx, m.Key)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil, errors.Is(err, fs.ErrNotExist): // of all of it
+			return err
+		case errors.Is(err, mailfiles.ErrGone):
+			continue
+		default:
+			c.doubt = fmt.Errorf("%w: %w", backup.ErrEnumeration, err)
+			continue
+		}
+		m.Size = file.Size
 		if f.headers {
 			if m.Flags, err = headerFlags(ctx, dir, m); err != nil {
 				if ctx.Err() != nil {
@@ -118,7 +131,7 @@ func (f *maildirFolder) count(ctx context.Context, dir *mailfiles.MaildirFolder)
 				c.flagsUnknown = true // and if it cannot be read at all, that shows later
 			}
 		}
-		if uid := numbers.known[m.Key]; uid != 0 {
+		if uid := numbers.known[keyOf(&m)]; uid != 0 {
 			c.add(uid, uint32(len(keys)), m.Flags)
 			keys = append(keys, m.Key)
 		} else {
@@ -136,6 +149,13 @@ func (f *maildirFolder) count(ctx context.Context, dir *mailfiles.MaildirFolder)
 	}
 	f.census, f.keys = c.finish(numbers.next), keys
 	return nil
+}
+
+// keyOf is what a message is known by: its unique name, and its size, since a
+// file that was written anew under its name is another message. Times are not
+// asked: programs put them back.
+func keyOf(m *mailfiles.MaildirMessage) string {
+	return m.Key + " " + strconv.FormatInt(m.Size, 10)
 }
 
 // A maildirMailbox reads a Maildir for one worker.
@@ -195,5 +215,5 @@ func (m *maildirMailbox) read(ctx context.Context, uid uint32, key string) (*bac
 			return nil, err
 		}
 	}
-	return &backup.Fetched{UID: uid, Key: key, Flags: flags, InternalDate: file.Date, Body: body, Size: size}, nil
+	return &backup.Fetched{UID: uid, Key: keyOf(&file.MaildirMessage), Flags: flags, InternalDate: file.Date, Body: body, Size: size}, nil
 }

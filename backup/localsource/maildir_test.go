@@ -138,6 +138,30 @@ func TestMaildirChangesFromRunToRun(t *testing.T) {
 	}
 }
 
+// Some programs write files of a Maildir anew under their names, though none
+// should: they encrypt, compress or mark messages.
+func TestMaildirFileThatIsWrittenAnewIsAnotherMessage(t *testing.T) {
+	t.Parallel()
+	root := maildir(t, t.TempDir())
+	name := root + "/cur/1000000001.a.host:2,S"
+	write(t, name, letter(1))
+	write(t, root+"/cur/1000000002.a.host:2,S", letter(2))
+	repo := newRepository(t)
+	runDir(t, repo, "maildir", root)
+	info, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, name, "X-Spam: no\n"+letter(1))
+	age(t, name, info.ModTime()) // as such programs do
+	result, v := runDir(t, repo, "maildir", root)
+	wantStats(t, result, 1, 1, 0)
+	wantEqual(t, "octets", v.octets("INBOX"), []string{letter(2), "X-Spam: no\n" + letter(1)})
+	wantEqual(t, "UIDs", v.uids("INBOX"), []uint32{2, 3})
+	again, _ := runDir(t, repo, "maildir", root)
+	wantStats(t, again, 0, 0, 0)
+}
+
 func TestReadingAllAgainKeepsThePlaces(t *testing.T) {
 	t.Parallel()
 	root := maildir(t, t.TempDir())

@@ -4,7 +4,7 @@
 // reading and changes nothing.
 //
 // Local mail has no UIDs, so a message is known by a key: in a Maildir its
-// unique name, in an mbox a hash of its content. A key that the last snapshot
+// unique name and size, in an mbox a hash of its content. A key that the last snapshot
 // has keeps its UID, and its octets are not stored again; a new key gets the
 // next UID, in order of arrival. UIDVALIDITY is always 1, HIGHESTMODSEQ is not
 // known: every run looks at every message's key and flags.
