@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"restante/backup"
@@ -64,7 +65,13 @@ func openStore(root string, s thunderbird.Store, notes *notes) ([]part, error) {
 	if err != nil {
 		return nil, errors.Join(err, files.Close())
 	}
-	mbox := &storeTree{tree: &mboxTree{files, func() {}}}
+	mbox := &storeTree{tree: &mboxTree{files, func() {}}, compacting: func(below string) bool {
+		if !isCompacting(s.Dir, below) {
+			return false
+		}
+		notes.leftAlone(path+"/"+below, "Thunderbird seems to be compacting a folder into it; if not, the next run reads it")
+		return true
+	}}
 	maildir := &storeTree{tree: &maildirTree{MaildirTree: dirs, headers: true}}
 	alone := func(what string) func(string) {
 		return func(below string) {
@@ -83,11 +90,15 @@ func openStore(root string, s thunderbird.Store, notes *notes) ([]part, error) {
 // A storeTree is one of the formats of a store.
 type storeTree struct {
 	tree
-	alone func(path string) // what its folders are told to, if they are left alone
+	alone      func(path string)      // what its folders are told to, if they are left alone
+	compacting func(path string) bool // whether a file is one that Thunderbird compacts into; nil: none is
 }
 
 func (t *storeTree) Folders(ctx context.Context) ([]mailfiles.Folder, []mailfiles.Skipped, error) {
 	folders, skipped, err := t.tree.Folders(ctx)
+	if t.compacting != nil {
+		folders = slices.DeleteFunc(folders, func(f mailfiles.Folder) bool { return t.compacting(f.Path) })
+	}
 	if err != nil || t.alone == nil {
 		return folders, skipped, err
 	}

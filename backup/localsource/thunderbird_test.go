@@ -183,6 +183,41 @@ func TestThunderbirdProfileChangesFromRunToRun(t *testing.T) {
 	}
 }
 
+// While Thunderbird compacts a folder, another file has part of its messages.
+func TestFolderThatIsBeingCompactedIsNotTwo(t *testing.T) {
+	t.Parallel()
+	dir := profile(t, t.TempDir(), server{"none", "nobody", "Local Folders", "Mail/Local Folders", berkeley})
+	local := dir + "/Mail/Local Folders/"
+	old := time.Now().Add(-time.Hour)
+	write(t, local+"Inbox", tbox(letter(0), letter(1)))
+	write(t, local+"Inbox-1", tbox(letter(0))) // what it compacts into
+	write(t, local+"nstmp", tbox(letter(0)))   // the same, long ago
+	write(t, local+"nstmp-2", tbox(letter(0)))
+	write(t, local+"Inbox.sbd/Old", tbox(letter(2)))
+	write(t, local+"Inbox.sbd/Old-12", tbox(letter(2)))
+	write(t, local+"Inbox-2", tbox(letter(3))) // a folder, and Thunderbird has an index of it
+	write(t, local+"Inbox-2.msf", "")
+	write(t, local+"Inbox-3", tbox(letter(4))) // somebody has put it there
+	age(t, local+"Inbox-3", old)
+	write(t, local+"Lists-1", tbox(letter(5))) // beside no Lists
+	write(t, local+"Inbox-x", tbox(letter(6)))
+	write(t, local+"Inbox-", tbox(letter(7)))
+	repo := newRepository(t)
+	result, v := runProfile(t, repo, dir)
+	var want []string
+	for _, name := range []string{"Inbox", "Inbox-", "Inbox-2", "Inbox-3", "Inbox-x", "Inbox/Old", "Lists-1"} {
+		want = append(want, "Local Folders/"+name)
+	}
+	wantEqual(t, "folders", v.folders(), want)
+	if notes := strings.Join(result.Snapshot.Notes, "\n"); !strings.Contains(notes, "Inbox-1 (Thunderbird seems to be compacting") || result.Snapshot.Marks != 0 {
+		t.Errorf("marked %q, notes %q", result.Snapshot.Marks, notes)
+	}
+	// If nobody writes to it any more, it is mail.
+	age(t, local+"Inbox-1", old)
+	_, v = runProfile(t, repo, dir)
+	wantEqual(t, "what was left", v.octets("Local Folders/Inbox-1"), letters(0, 1))
+}
+
 func TestServerThatCannotBeReadTakesNoMailAway(t *testing.T) {
 	t.Parallel()
 	needsOthers(t)
