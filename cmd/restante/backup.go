@@ -14,7 +14,7 @@ import (
 
 type backupCmd struct {
 	Accounts []string `arg:"" optional:"" name:"account" help:"Accounts: names from the configuration, or URLs. Without any: all of the configuration."`
-	Name     string   `help:"What the account is called in the repository, if it is given as a URL."`
+	Name     string   `help:"What the account is called in the repository, if it is given as a URL or is this computer."`
 	AccountAccess
 	Exclude     []string      `placeholder:"PATTERN" help:"Folders to leave out: names, or patterns such as 'Lists/*' and 'Lists/**'."`
 	Full        bool          `help:"Read every message again, whatever the last snapshot has."`

@@ -65,6 +65,12 @@ func (a *app) thisComputer(ctx context.Context, name string) ([]*account, error)
 	return list, nil
 }
 
+// thisComputersName is what this computer's mail is called if nobody says.
+func thisComputersName() (string, error) {
+	places, err := localsource.Here()
+	return computerName(places.User, hostname()), err
+}
+
 // computerName is what a computer's mail is called: anna@laptop.
 func computerName(user, host string) string {
 	host, _, _ = strings.Cut(strings.ToLower(host), ".")

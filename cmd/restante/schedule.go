@@ -101,7 +101,14 @@ func (c *backupCmd) unattended(a *app) (words, missing []string, err error) {
 	if c.ThisComputer {
 		words = append(words, "--this-computer")
 	}
-	add("--name", c.Name)
+	name := c.Name
+	if c.ThisComputer && name == "" {
+		// A computer that is called otherwise tomorrow is the same one.
+		if name, err = thisComputersName(); err != nil {
+			return nil, nil, err
+		}
+	}
+	add("--name", name)
 	add("--password-file", absolute(c.PasswordFile))
 	add("--password-command", c.PasswordCommand)
 	for _, pattern := range c.Exclude {

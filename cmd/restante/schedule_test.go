@@ -48,6 +48,10 @@ func TestSystemdCommandIsTheCommand(t *testing.T) {
 
 func TestScheduleHasWhatTheCommandNeedsAndSaysWhatItLacks(t *testing.T) {
 	t.Parallel()
+	own, err := thisComputersName()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		what    string
 		globals Globals
@@ -64,7 +68,7 @@ func TestScheduleHasWhatTheCommandNeedsAndSaysWhatItLacks(t *testing.T) {
 		},
 		{
 			"by the configuration", Globals{}, backupCmd{ThisComputer: true}, config{path: "/etc/restante.toml", Repository: "repo", PassphraseCommand: "pass show x"}, nil,
-			strings.Fields("--config /etc/restante.toml --repository /etc/repo backup --this-computer"), nil,
+			strings.Fields("--config /etc/restante.toml --repository /etc/repo backup --this-computer --name " + own), nil,
 		},
 		{
 			"by the environment", Globals{Repository: "s3://b/p?x=y"}, backupCmd{Accounts: []string{"imaps://a@h"}}, config{},
