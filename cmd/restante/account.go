@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"restante/backup"
 	"restante/backup/accounts"
 	"restante/backup/accounts/imapconn"
+	"restante/backup/accounts/pop3conn"
 	"restante/backup/imapsource"
 	"restante/backup/localsource"
+	"restante/backup/pop3source"
 	"restante/restore"
 	"restante/restore/export"
 	"restante/restore/imaptarget"
@@ -23,6 +26,8 @@ type AccountAccess struct {
 	PasswordFile    string `placeholder:"FILE" help:"File with the account's password (or set RESTANTE_ACCOUNT_PASSWORD)."`
 	PasswordCommand string `placeholder:"COMMAND" help:"Command that prints the account's password."`
 	Connections     int    `placeholder:"N" help:"How many connections there may be at once (default 3)."`
+
+	computer string // that a maildrop is seen from, if it was said
 }
 
 // An account is one that can be reached: from the configuration or a URL.
@@ -80,8 +85,13 @@ func (a *app) account(ctx context.Context, nameOrURL, name string, access *Accou
 	} else if err := acct.logInAs(configured); err != nil {
 		return nil, fmt.Errorf("account %q: %w: %w", nameOrURL, err, errUsage)
 	}
-	if name != "" {
+	switch {
+	case name != "":
 		acct.name = name
+	case acct.address.Scheme.Maildrop():
+		if acct.name, err = c.seenFrom(acct.name, configured, access.computer); err != nil {
+			return nil, err
+		}
 	}
 	acct.secret = a.passwordOf(acct, configured, access)
 	return acct, nil
@@ -106,6 +116,24 @@ func (acct *account) logInAs(c *accountConfig) (err error) {
 	return err
 }
 
+// seenFrom is the name of a maildrop as one computer sees it: the one that was
+// said, else the one of the configuration, else this one.
+func (c *config) seenFrom(name string, configured *accountConfig, computer string) (string, error) {
+	if computer == "" && configured != nil {
+		computer = configured.Computer
+	}
+	if computer == "" {
+		computer = c.Computer
+	}
+	if computer == "" {
+		computer = hostname()
+	}
+	if computer == "" || strings.ContainsFunc(computer, func(r rune) bool { return r == '/' || unicode.IsSpace(r) || unicode.IsControl(r) }) {
+		return "", withHint(fmt.Errorf("%q is no name of a computer: %w", computer, errUsage), "give it one with --computer, or as computer = \"laptop\" in restante.toml")
+	}
+	return name + "/" + computer, nil
+}
+
 func hostFirst(name string) string {
 	if strings.Contains(name, "@") {
 		return name
@@ -115,8 +143,8 @@ func hostFirst(name string) string {
 
 // isURL tells a URL from a name.
 func isURL(s string) bool {
-	for _, scheme := range []string{"imaps:", "imap:", "imap+insecure:", "maildir:", "mbox:", "thunderbird:"} {
-		if strings.HasPrefix(strings.ToLower(s), scheme) {
+	for _, scheme := range accounts.Schemes() {
+		if strings.HasPrefix(strings.ToLower(s), string(scheme)+":") {
 			return true
 		}
 	}
@@ -180,14 +208,29 @@ func (a *app) accounts(ctx context.Context, names []string, name string, access 
 // accountName is what an account is called in the repository, given by name
 // or URL.
 func (a *app) accountName(nameOrURL string) (string, error) {
-	if !isURL(nameOrURL) {
-		return nameOrURL, nil
+	c, err := a.configuration()
+	if err != nil {
+		return "", err
 	}
-	address, err := parseAddress(nameOrURL)
+	name, raw := nameOrURL, nameOrURL
+	configured := c.Accounts[nameOrURL]
+	switch {
+	case c.hasOwn(nameOrURL):
+		raw = configured.URL
+	case !isURL(nameOrURL):
+		return name, nil
+	}
+	address, err := parseAddress(raw)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", err, errUsage)
 	}
-	return address.Name(), nil
+	if configured == nil {
+		name = address.Name()
+	}
+	if address.Scheme.Maildrop() {
+		return c.seenFrom(name, configured, "")
+	}
+	return name, nil
 }
 
 func (acct *account) dialer(a *app) (*accounts.Dialer, error) {
@@ -211,11 +254,23 @@ func (acct *account) source(a *app) (backup.Source, error) {
 	case accounts.Thunderbird:
 		return localsource.OpenThunderbird(acct.address.Dir, a.log)
 	}
+	if acct.address.Scheme.Maildrop() {
+		return acct.maildrop(a)
+	}
 	d, err := acct.dialer(a)
 	if err != nil {
 		return nil, err
 	}
 	return imapsource.New(imapsource.Options{Dial: d.DialOdd, Parallel: acct.connections, Log: a.log}), nil
+}
+
+// maildrop is where the mail of an account that is reached by POP3 is read.
+func (acct *account) maildrop(a *app) (*pop3source.Source, error) {
+	d, err := accounts.NewPOP3Dialer(acct.address, acct.secret, pop3conn.Options{Log: a.log})
+	if err != nil {
+		return nil, fmt.Errorf("account %q: %w", acct.name, err)
+	}
+	return pop3source.New(pop3source.Options{Dial: d.Dial, Log: a.log}), nil
 }
 
 // location says which mailbox it is, whoever opens it and however. What a
@@ -231,6 +286,9 @@ func (acct *account) target(a *app) (restore.Target, error) {
 		return export.OpenMbox(acct.address.Dir)
 	case accounts.Thunderbird:
 		return nil, export.NotInPlace(acct.address.Dir)
+	}
+	if acct.address.Scheme.Maildrop() {
+		return nil, withHint(fmt.Errorf("account %q: POP3 cannot put mail into a maildrop: %w", acct.name, errUsage), "say where to: --to imaps://USER@HOST, --to maildir:DIR or --to mbox:DIR")
 	}
 	d, err := acct.dialer(a)
 	if err != nil {

@@ -197,7 +197,7 @@ func (acct *account) explore(ctx context.Context, a *app, t *testedJSON) error {
 		}
 		t.Messages += n
 	}
-	if acct.address.Scheme.Local() {
+	if acct.address.Scheme.Local() || acct.address.Scheme.Maildrop() {
 		return nil
 	}
 	return acct.ask(ctx, a, t)

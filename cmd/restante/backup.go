@@ -16,6 +16,7 @@ type backupCmd struct {
 	Accounts []string `arg:"" optional:"" name:"account" help:"Accounts: names from the configuration, or URLs. Without any: all of the configuration."`
 	Name     string   `help:"What the account is called in the repository, if it is given as a URL or is this computer."`
 	AccountAccess
+	Computer    string        `placeholder:"NAME" help:"For a maildrop (POP3): the computer that sees it so (default: the one in the configuration, else the host name)."`
 	Exclude     []string      `placeholder:"PATTERN" help:"Folders to leave out: names, or patterns such as 'Lists/*' and 'Lists/**'."`
 	Full        bool          `help:"Read every message again, whatever the last snapshot has."`
 	CommitEvery time.Duration `default:"1m" help:"How often what was read so far is committed."`
@@ -29,7 +30,9 @@ func (*backupCmd) Help() string {
 
 A run that is interrupted has committed what it read until a minute ago; the next one goes on from there. Messages that the server does not give are named, and asked for again by the next run (exit code 3).
 
-Account URLs: imaps://user@host (TLS), imap://user@host (STARTTLS), imap+insecure://user@host (clear text, password included), maildir:DIR, mbox:DIR, thunderbird:PROFILE (a profile's directory; without one, the profile that Thunderbird opens).
+Account URLs: imaps://user@host (TLS), imap://user@host (STARTTLS), imap+insecure://user@host (clear text, password included), maildir:DIR, mbox:DIR, thunderbird:PROFILE (a profile's directory; without one, the profile that Thunderbird opens); for a maildrop pop3s://user@host (TLS), pop3://user@host (STLS), pop3+insecure://user@host.
+
+A maildrop is kept for each computer that sees it: alice@mail.example.org/laptop. A snapshot holds what is on the server; what a mail program has removed since is in the snapshots before.
 
 Example:
 
@@ -60,6 +63,7 @@ type missingJSON struct {
 }
 
 func (c *backupCmd) Run(ctx context.Context, a *app) error {
+	c.computer = c.Computer
 	if c.ThisComputer && len(c.Accounts) > 0 {
 		return fmt.Errorf("--this-computer finds the accounts itself, so name none: %w", errUsage)
 	}

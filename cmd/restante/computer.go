@@ -18,8 +18,9 @@ type computer struct {
 	found  []localsource.Found
 }
 
-// thisComputer finds the accounts whose mail is on this computer: the local
-// ones of the configuration, and one with all that they do not have.
+// thisComputer finds the accounts whose mail is on this computer, or that this
+// computer sees in its own way: the local ones and the maildrops of the
+// configuration, and one with all that they do not have.
 func (a *app) thisComputer(ctx context.Context, name string) ([]*account, error) {
 	c, err := a.configuration()
 	if err != nil {
@@ -39,11 +40,11 @@ func (a *app) thisComputer(ctx context.Context, name string) ([]*account, error)
 		if err != nil {
 			return nil, err
 		}
-		if !acct.address.Scheme.Local() {
+		if !acct.address.Scheme.Local() && !acct.address.Scheme.Maildrop() {
 			continue
 		}
 		list = append(list, acct)
-		a.say("account %s: %s", n, acct.location())
+		a.say("account %s: %s", acct.name, acct.location())
 		found = slices.DeleteFunc(found, func(f localsource.Found) bool { return isSame(f.Dir, acct.address.Dir) })
 	}
 	if name == "" {

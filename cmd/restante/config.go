@@ -40,6 +40,9 @@ type config struct {
 	// TimeZone is where the days and months of keep rules begin, such as
 	// "Europe/Berlin"; that of this computer if empty.
 	TimeZone string `toml:"time-zone"`
+	// Computer is what this computer is called in the names of maildrops (POP3),
+	// which each computer sees in its own way; the host name if empty.
+	Computer string `toml:"computer"`
 	// Accounts, by name. The name is what snapshots are listed under.
 	Accounts map[string]*accountConfig `toml:"account"`
 	// Groups are accounts from lists, by the group's name.
@@ -52,7 +55,8 @@ type config struct {
 type accountConfig struct {
 	// URL is where the mail is: imaps://user@host, imap://user@host (STARTTLS),
 	// imap+insecure://user@host (clear text), maildir:DIR, mbox:DIR,
-	// thunderbird:PROFILE.
+	// thunderbird:PROFILE; by POP3 pop3s://user@host, pop3://user@host (STLS),
+	// pop3+insecure://user@host.
 	URL string `toml:"url"`
 	// LoginAs is a user who may open the mailbox of the url's user, and whose
 	// password it is: an administrator of Cyrus, a proxy user. It is what
@@ -61,6 +65,9 @@ type accountConfig struct {
 	// Master is a master user of Dovecot, who logs in as "alice*master" with a
 	// password of their own. It is what ?master= is in a URL.
 	Master string `toml:"master"`
+	// Computer, for a maildrop (POP3), takes the place of the one above. An
+	// account alice on the computer laptop is listed as alice/laptop.
+	Computer string `toml:"computer"`
 	// The password: a file with it, a command that prints it, or the name of an
 	// environment variable that has it.
 	PasswordFile    string `toml:"password-file"`

@@ -9,6 +9,7 @@ import (
 
 	"restante/backup"
 	"restante/backup/accounts/imapconn"
+	"restante/backup/accounts/pop3conn"
 	"restante/restore"
 	"restante/storage"
 	"restante/storage/ledger"
@@ -134,11 +135,17 @@ func hintFor(err error) string {
 		return "check the user name and password; many providers want an app password for IMAP, or have IMAP switched off until it is allowed"
 	case errors.Is(err, imapconn.ErrTLS):
 		return "a server with its own authority needs ?ca=FILE in its URL; imap:// is for STARTTLS, imaps:// for TLS from the start"
+	case errors.Is(err, pop3conn.ErrLogin):
+		return "check the user name and password; many providers want an app password for POP3, or have POP3 switched off until it is allowed"
+	case errors.Is(err, pop3conn.ErrTLS):
+		return "a server with its own authority needs ?ca=FILE in its URL; pop3:// is for STLS, pop3s:// for TLS from the start"
+	case errors.Is(err, pop3conn.ErrBusy):
+		return "a maildrop is open to one session at a time, and another mail program has it; try again later"
 	case errors.Is(err, imapconn.ErrBusy), errors.Is(err, backup.ErrBusy):
 		return "the server has too many connections or asks for patience; try again later, or with --connections 1"
 	case errors.Is(err, restore.ErrRoom):
 		return "restore less with --folder or --message, or have the quota raised"
-	case errors.Is(err, imapconn.ErrTimeout), dns, op:
+	case errors.Is(err, imapconn.ErrTimeout), errors.Is(err, pop3conn.ErrTimeout), dns, op:
 		return "check the host name, the port and the network"
 	}
 	return ""

@@ -9,7 +9,9 @@ import (
 	"restante/restore"
 )
 
-func insecureURL(s *imaptest.Server, user string) string { return "imap+insecure://" + user + "@" + s.Addr }
+func insecureURL(s *imaptest.Server, user string) string {
+	return "imap+insecure://" + user + "@" + s.Addr
+}
 
 // A folder that a server does not let us have is named, the others are
 // restored, and the exit code says that something is missing.

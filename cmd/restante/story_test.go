@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 // TestStories runs testdata/*.txt: each a story of somebody at the command
 // line. What stories can say beside testscript's own words stands in words.
 func TestStories(t *testing.T) {
-	imap := servers.IMAP(t)
+	imap, pop3 := servers.IMAP(t), servers.POP3(t)
 	id, err := age.GenerateX25519Identity()
 	if err != nil {
 		t.Fatal(err)
@@ -46,6 +46,7 @@ func TestStories(t *testing.T) {
 				"RESTANTE_ACCOUNT_PASSWORD": servers.Password, "USER": user, "OTHER": user + "b",
 				"RECIPIENT": id.Recipient().String(), "RESTANTE_IDENTITY": filepath.Join(e.WorkDir, "identity"),
 				"URL": accountURL(imap, user), "OTHERURL": accountURL(imap, user+"b"), "ACCOUNT": user + "@127.0.0.1", "IMAP": imap.Address, "IMAPS": imap.TLSAddress, "CA": imap.CA,
+				"POP3URL": fmt.Sprintf("pop3://%s@%s?ca=%s", user, pop3.Address, pop3.CA), "POP3SURL": fmt.Sprintf("pop3s://%s@%s?ca=%s", user, pop3.TLSAddress, pop3.CA),
 				"S3": servers.S3(t), "AWS_ACCESS_KEY_ID": os.Getenv("AWS_ACCESS_KEY_ID"), "AWS_SECRET_ACCESS_KEY": os.Getenv("AWS_SECRET_ACCESS_KEY"),
 				"YEAR": strconv.Itoa(time.Now().Year()), "#": "#",
 			} {

@@ -32,10 +32,7 @@ func BenchmarkPruneOfManyBlobs(b *testing.B) {
 	for range b.N {
 		empty := heap()
 		dir := b.TempDir()
-		s, err := OpenSet(dir)
-		if err != nil {
-			b.Fatal(err)
-		}
+		s := OpenSet(dir)
 		// The i-th blob's id can be had again without keeping all of them.
 		id := func(i int) (id pack.ID) {
 			r := rand.NewPCG(1, uint64(i))

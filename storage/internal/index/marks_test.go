@@ -15,10 +15,7 @@ import (
 // marksOf makes a Set of packs, in several tables, and marks for it.
 func marksOf(t *testing.T, packs []Pack) (*Set, *Marks) {
 	t.Helper()
-	s, err := OpenSet(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := OpenSet(t.TempDir())
 	t.Cleanup(func() { s.Close() })
 	for part := range slices.Chunk(packs, 3) {
 		if err := s.Add(part, all); err != nil {
