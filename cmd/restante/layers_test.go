@@ -48,7 +48,8 @@ var layers = map[string]string{
 
 	"schedules/retention": "storage",
 
-	"cmd/testbed":         "cmd/testbed/rawimap cmd/testbed/bench cmd/testbed/crash cmd/testbed/site",
+	"cmd/testbed":         "cmd/testbed/rawimap cmd/testbed/bench cmd/testbed/crash cmd/testbed/site cmd/testbed/tokens",
+	"cmd/testbed/tokens":  "",
 	"cmd/testbed/bench":   "cmd/testbed/site cmd/testbed/rawimap",
 	"cmd/testbed/crash":   "cmd/testbed/site cmd/testbed/rawimap",
 	"cmd/testbed/site":    "cmd/testbed/rawimap",

@@ -70,6 +70,7 @@ type dovecotInstance struct {
 	Dir, Mail         string
 	Greeting          string
 	Role              role
+	Introspection     string // URL that tells whose a token is
 	Ports             struct{ IMAP, IMAPS, POP3, POP3S, LMTP int }
 }
 
@@ -90,12 +91,17 @@ func startDovecot(ctx context.Context, b *bed) error {
 	if err != nil {
 		return err
 	}
+	introspection, err := serveTokens(b, certs)
+	if err != nil {
+		return err
+	}
 	slash := &dovecotInstance{Name: "dovecot", Separator: "/", Layout: "fs"}
 	dot := &dovecotInstance{Name: "dovecot-dot", Separator: ".", Prefix: "INBOX.", Layout: "maildir++"}
 	var wg sync.WaitGroup
 	var errs [2]error
 	for i, d := range []*dovecotInstance{slash, dot} {
 		d.Role, d.V24 = r, strings.HasPrefix(version, "Dovecot 2.4.")
+		d.Introspection = introspection
 		wg.Go(func() { errs[i] = d.start(ctx, b, certs) })
 	}
 	wg.Wait()
@@ -176,6 +182,9 @@ func (d *dovecotInstance) configure(conf string) error {
 	if err := os.WriteFile(conf, text.Bytes(), 0o644); err != nil {
 		return err
 	}
+	if err := os.WriteFile(filepath.Join(d.Dir, "oauth2.conf"), []byte(d.oauth2Conf()), 0o644); err != nil {
+		return err
+	}
 	if !d.Role.other {
 		return nil
 	}
@@ -185,6 +194,12 @@ func (d *dovecotInstance) configure(conf string) error {
 		}
 		return os.Lchown(path, int(d.Role.UID), int(d.Role.GID))
 	})
+}
+
+// oauth2Conf is what Dovecot 2.3 wants of tokens in a file of its own.
+func (d *dovecotInstance) oauth2Conf() string {
+	return "introspection_mode = post\nintrospection_url = " + d.Introspection +
+		"\nforce_introspection = yes\nusername_attribute = username\nactive_attribute = active\nactive_value = true\n"
 }
 
 // answers returns nil if this very Dovecot answers on all its ports.

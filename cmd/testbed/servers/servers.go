@@ -91,6 +91,14 @@ func BadCertificates(t testing.TB) map[string]string {
 	}
 }
 
+// OAuth is the token server of [IMAP] and [IMAPDot]: its URL, and the key file of
+// a service account that may open every mailbox. Package tokens says what can be
+// asked there; the certificate is of the mail server's authority.
+func OAuth(t testing.TB) (url, serviceAccount string) {
+	t.Helper()
+	return lookup(t, "TESTBED_OAUTH"), lookup(t, "TESTBED_OAUTH_SERVICE_ACCOUNT")
+}
+
 // S3 is the URL of an empty place in a bucket, for the credentials in the
 // environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY).
 func S3(t testing.TB) string { t.Helper(); return emptyPlace(t, "TESTBED_S3") }
