@@ -47,7 +47,7 @@ func newDialer(a Address, o imapconn.Options) (*Dialer, error) {
 	}
 	o.Address, o.TLS = a.HostPort(), cfg
 	o.User, o.ActAs, o.Mechanism = a.LoginName(), a.Authzid, a.Auth
-	return &Dialer{options: o, login: newLogin(imapconn.ErrLogin)}, nil
+	return &Dialer{options: o, login: newLogin(imapconn.ErrLogin, imapconn.ErrBusy)}, nil
 }
 
 // Dial connects and logs in.
@@ -80,6 +80,15 @@ type POP3Dialer struct {
 // is in the options. It fails if the account is not on a POP3 server, or if its
 // file of authorities cannot be used.
 func NewPOP3Dialer(a Address, secret Secret, o pop3conn.Options) (*POP3Dialer, error) {
+	d, err := newPOP3Dialer(a, o)
+	if err != nil {
+		return nil, err
+	}
+	d.login.secret = secret
+	return d, nil
+}
+
+func newPOP3Dialer(a Address, o pop3conn.Options) (*POP3Dialer, error) {
 	switch a.Scheme {
 	case POP3S:
 		o.Security = pop3conn.TLS
@@ -96,9 +105,7 @@ func NewPOP3Dialer(a Address, secret Secret, o pop3conn.Options) (*POP3Dialer, e
 	}
 	o.Address, o.TLS = a.HostPort(), cfg
 	o.User, o.ActAs, o.Mechanism = a.LoginName(), a.Authzid, pop3conn.Mechanism(a.Auth)
-	d := &POP3Dialer{options: o, login: newLogin(pop3conn.ErrLogin)}
-	d.login.secret = secret
-	return d, nil
+	return &POP3Dialer{options: o, login: newLogin(pop3conn.ErrLogin, pop3conn.ErrBusy)}, nil
 }
 
 // Dial connects and logs in. With oneByOne the connection asks for one message

@@ -8,6 +8,7 @@ import (
 
 	"restante/backup/accounts/imapconn"
 	"restante/backup/accounts/oauth"
+	"restante/backup/accounts/pop3conn"
 )
 
 // Tokens gives access tokens in place of a password; package oauth has those
@@ -32,6 +33,27 @@ func NewTokenDialer(a Address, tokens Tokens, o imapconn.Options) (*Dialer, erro
 		return nil, errors.New("a master user has a password, and there is a token")
 	}
 	d, err := newDialer(a, o)
+	if err != nil {
+		return nil, err
+	}
+	d.login.tokens = tokens
+	return d, nil
+}
+
+// NewPOP3TokenDialer is NewPOP3Dialer for an account that logs in with tokens,
+// which go by XOAUTH2. Errors are as of [NewTokenDialer], with those of pop3conn.
+func NewPOP3TokenDialer(a Address, tokens Tokens, o pop3conn.Options) (*POP3Dialer, error) {
+	byToken := maildropMechanisms["xoauth2"]
+	if a.Auth == "" {
+		a.Auth = byToken
+	}
+	if a.Auth != byToken {
+		return nil, fmt.Errorf("auth=%s is for passwords, and there is a token", strings.ToLower(string(a.Auth)))
+	}
+	if a.Master != "" {
+		return nil, errors.New("a master user has a password, and there is a token")
+	}
+	d, err := newPOP3Dialer(a, o)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +101,7 @@ func (l *login) ask(ctx context.Context, refused string) (string, error) {
 	case errors.Is(err, oauth.ErrLoginNeeded), errors.Is(err, oauth.ErrRefused):
 		err = marked{err, l.refused}
 	case errors.Is(err, oauth.ErrUnavailable):
-		err = marked{err, imapconn.ErrBusy}
+		err = marked{err, l.busy}
 	}
 	return token, err
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,8 @@ import (
 	"restante/backup/accounts/imapconn"
 	"restante/backup/accounts/imapconn/imaptest"
 	"restante/backup/accounts/oauth"
+	"restante/backup/accounts/pop3conn"
+	"restante/backup/accounts/pop3conn/pop3test"
 )
 
 // gate is a server that takes the tokens of a list, and what it was shown.
@@ -202,3 +205,31 @@ func TestTokensAreForTokenLogins(t *testing.T) {
 		}
 	}
 }
+
+func TestTokensGoToAMaildropByXOAUTH2(t *testing.T) {
+	t.Parallel()
+	d := &pop3test.Maildrop{Caps: "SASL PLAIN XOAUTH2\r\nUIDL\r\n"}
+	server := pop3test.Start(t, d)
+	a, err := Parse("pop3+insecure://alice@" + server.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewPOP3TokenDialer(Address{Scheme: POP3S, Auth: maildropMechanisms["apop"]}, nil, pop3conn.Options{}); err == nil {
+		t.Error("a token goes by APOP")
+	}
+	dialer, err := NewPOP3TokenDialer(a, fixedToken("the-token"), pop3conn.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := dialer.Dial(t.Context(), false)
+	if err == nil {
+		c.Close()
+	}
+	if !slices.ContainsFunc(d.Commands(), func(c string) bool { return strings.HasPrefix(c, "AUTH XOAUTH2") }) {
+		t.Errorf("%q, %v", d.Commands(), err)
+	}
+}
+
+type fixedToken string
+
+func (f fixedToken) Token(context.Context, string) (string, error) { return string(f), nil }

@@ -11,6 +11,7 @@ import (
 	"restante/backup"
 	"restante/backup/accounts"
 	"restante/backup/accounts/imapconn"
+	"restante/backup/accounts/oauth"
 	"restante/backup/accounts/pop3conn"
 	"restante/backup/imapsource"
 	"restante/backup/localsource"
@@ -35,6 +36,8 @@ type account struct {
 	name        string
 	address     accounts.Address
 	secret      accounts.Secret
+	tokens      accounts.Tokens // in place of a secret
+	login       *oauth.Stored   // where a person has to log in for tokens
 	connections int
 	exclude     []string
 	vault       string
@@ -93,7 +96,13 @@ func (a *app) account(ctx context.Context, nameOrURL, name string, access *Accou
 			return nil, err
 		}
 	}
-	acct.secret = a.passwordOf(acct, configured, access)
+	if configured == nil || configured.OAuth == nil {
+		acct.secret = a.passwordOf(acct, configured, access)
+		return acct, nil
+	}
+	if err := a.tokensOf(acct, nameOrURL, configured, access); err != nil {
+		return nil, fmt.Errorf("account %q: oauth: %w", nameOrURL, err)
+	}
 	return acct, nil
 }
 
@@ -234,7 +243,14 @@ func (a *app) accountName(nameOrURL string) (string, error) {
 }
 
 func (acct *account) dialer(a *app) (*accounts.Dialer, error) {
-	d, err := accounts.NewDialer(acct.address, acct.secret, imapconn.Options{ClientName: "restante", ClientVersion: version(), Log: a.log})
+	o := imapconn.Options{ClientName: "restante", ClientVersion: version(), Log: a.log}
+	var d *accounts.Dialer
+	var err error
+	if acct.tokens != nil {
+		d, err = accounts.NewTokenDialer(acct.address, acct.tokens, o)
+	} else {
+		d, err = accounts.NewDialer(acct.address, acct.secret, o)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("account %q: %w", acct.name, err)
 	}
@@ -266,7 +282,13 @@ func (acct *account) source(a *app) (backup.Source, error) {
 
 // maildrop is where the mail of an account that is reached by POP3 is read.
 func (acct *account) maildrop(a *app) (*pop3source.Source, error) {
-	d, err := accounts.NewPOP3Dialer(acct.address, acct.secret, pop3conn.Options{Log: a.log})
+	var d *accounts.POP3Dialer
+	var err error
+	if o := (pop3conn.Options{Log: a.log}); acct.tokens != nil {
+		d, err = accounts.NewPOP3TokenDialer(acct.address, acct.tokens, o)
+	} else {
+		d, err = accounts.NewPOP3Dialer(acct.address, acct.secret, o)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("account %q: %w", acct.name, err)
 	}

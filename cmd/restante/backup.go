@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"restante/backup"
+	"restante/backup/accounts/oauth"
 	"restante/restore"
 	"restante/storage"
 	"restante/storage/objects"
@@ -48,6 +50,7 @@ type backupJSON struct {
 	Account  string        `json:"account"`
 	Snapshot *snapshotJSON `json:"snapshot,omitempty"`
 	Error    string        `json:"error,omitempty"`
+	Login    bool          `json:"login_needed,omitempty"` // with restante login, by a person
 	Missing  []missingJSON `json:"missing,omitempty"`
 	Seconds  float64       `json:"seconds"`
 	Requests int64         `json:"store_requests"`
@@ -152,7 +155,7 @@ func (c *backupCmd) one(ctx context.Context, a *app, repo *storage.Repository, a
 	d.end()
 	j.Seconds = time.Since(began).Seconds()
 	if err != nil {
-		j.Error = err.Error()
+		j.Error, j.Login = err.Error(), errors.Is(err, oauth.ErrLoginNeeded)
 		if progress.Commits.Load() > 0 {
 			err = withPartial(err, progress.MessagesDone.Load())
 		}

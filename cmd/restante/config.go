@@ -73,6 +73,9 @@ type accountConfig struct {
 	PasswordFile    string `toml:"password-file"`
 	PasswordCommand string `toml:"password-command"`
 	PasswordEnv     string `toml:"password-env"`
+	// OAuth is where access tokens come from, for servers that take those in
+	// place of a password.
+	OAuth *oauthConfig `toml:"oauth"`
 	// Connections is how many there may be at once; 0 for 3.
 	Connections int `toml:"connections"`
 	// Exclude are patterns of folders that are left out: "Trash", "Lists/*",
@@ -86,6 +89,50 @@ type accountConfig struct {
 	Skip bool `toml:"skip"`
 
 	group string // that it is of; empty: of none
+}
+
+// oauthConfig is where an account's access tokens come from. A person allows it
+// once, with restante login ACCOUNT:
+//
+//	oauth = { provider = "google", client-id = "…", client-secret-file = "google-secret" }
+//	oauth = { provider = "microsoft", client-id = "…" }
+//	oauth = { token-url = "https://…", device-url = "https://…", client-id = "restante", scopes = ["imap", "offline_access"] }
+//
+// or an administrator has let Restante into every mailbox of an organisation,
+// and the url's user is whose it is:
+//
+//	oauth = { provider = "google", service-account-file = "google.json" }
+//	oauth = { provider = "microsoft", grant = "client-credentials", tenant = "example.org", client-id = "…", client-secret-file = "…" }
+type oauthConfig struct {
+	// Provider is google or microsoft. It stands for the URLs and scopes.
+	Provider string `toml:"provider"`
+	// Tenant is the organisation at Microsoft: its domain or its number.
+	Tenant string `toml:"tenant"`
+	// Grant is login (a person's; the default), client-credentials, or
+	// service-account (the default with a service-account-file).
+	Grant string `toml:"grant"`
+	// ClientID is what the provider knows this program as. A secret that belongs
+	// to it is in a file, printed by a command, or in an environment variable.
+	ClientID            string `toml:"client-id"`
+	ClientSecretFile    string `toml:"client-secret-file"`
+	ClientSecretCommand string `toml:"client-secret-command"`
+	ClientSecretEnv     string `toml:"client-secret-env"`
+	// ServiceAccountFile is the key of a service account, in JSON, as Google
+	// makes it.
+	ServiceAccountFile string `toml:"service-account-file"`
+	// TokenURL, DeviceURL (RFC 8628) and AuthURL are the endpoints where there is
+	// no provider. All begin with https://.
+	TokenURL  string `toml:"token-url"`
+	DeviceURL string `toml:"device-url"`
+	AuthURL   string `toml:"auth-url"`
+	// Scopes are what is asked for; the provider's if empty.
+	Scopes []string `toml:"scopes"`
+	// CA is a file with certificates of authorities to trust there, in PEM.
+	CA string `toml:"ca"`
+	// TokenFile is where a person's grant is kept. Every use of it may change it,
+	// so it must be writable, and a copy of it is soon worth nothing. It is
+	// restante/tokens/ACCOUNT.json in the user's configuration directory if empty.
+	TokenFile string `toml:"token-file"`
 }
 
 // configuration reads the configuration file, once.
@@ -134,7 +181,7 @@ func parseConfig(path string, b []byte) (*config, error) {
 	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok {
 		first := strict.Errors[0]
 		line, _ := first.Position()
-		key := first.Key()
+		key := inTable(first.Key(), b, line)
 		unknown := key[len(key)-1]
 		err := fmt.Errorf("%s:%d: unknown key %q: %w", path, line, strings.Join(key, "."), errUsage)
 		known := tomlKeys(reflect.TypeFor[config]())
@@ -143,6 +190,9 @@ func parseConfig(path string, b []byte) (*config, error) {
 		}
 		if len(key) > 2 && key[0] == "group" {
 			known = tomlKeys(reflect.TypeFor[groupConfig]())
+		}
+		if len(key) > 3 && key[0] == "account" && key[2] == "oauth" {
+			known = tomlKeys(reflect.TypeFor[oauthConfig]())
 		}
 		if near := nearest(unknown, known); near != "" {
 			return nil, withHint(err, "did you mean %q?", near)
@@ -168,6 +218,20 @@ func parseConfig(path string, b []byte) (*config, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// inTable puts the name of an account's inline table into a key on that line,
+// which the decoder leaves out.
+func inTable(key []string, file []byte, line int) []string {
+	if len(key) != 3 || key[0] != "account" {
+		return key
+	}
+	text := string(bytes.Split(file, []byte("\n"))[line-1])
+	name, table, _ := strings.Cut(text, "=")
+	if strings.TrimSpace(name) != "oauth" || !strings.HasPrefix(strings.TrimSpace(table), "{") {
+		return key
+	}
+	return []string{key[0], key[1], "oauth", key[2]}
 }
 
 func tomlKeys(t reflect.Type) (keys []string) {

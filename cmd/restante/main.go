@@ -28,6 +28,7 @@ type cli struct {
 
 	Init      initCmd      `cmd:"" help:"Make a repository."`
 	Backup    backupCmd    `cmd:"" help:"Back up accounts."`
+	Login     loginCmd     `cmd:"" help:"Let Restante into an account whose server takes tokens, not passwords."`
 	Snapshots snapshotsCmd `cmd:"" help:"List snapshots: the points in time there are."`
 	Ls        lsCmd        `cmd:"" help:"List an account's folders, or the messages of a folder."`
 	Cat       catCmd       `cmd:"" help:"Write out one message, octet for octet."`

@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 // line. What stories can say beside testscript's own words stands in words.
 func TestStories(t *testing.T) {
 	imap, pop3 := servers.IMAP(t), servers.POP3(t)
+	oauth, serviceAccount := servers.OAuth(t)
 	id, err := age.GenerateX25519Identity()
 	if err != nil {
 		t.Fatal(err)
@@ -48,6 +49,7 @@ func TestStories(t *testing.T) {
 				"URL": accountURL(imap, user), "OTHERURL": accountURL(imap, user+"b"), "ACCOUNT": user + "@127.0.0.1", "IMAP": imap.Address, "IMAPS": imap.TLSAddress, "CA": imap.CA,
 				"POP3URL": fmt.Sprintf("pop3://%s@%s?ca=%s", user, pop3.Address, pop3.CA), "POP3SURL": fmt.Sprintf("pop3s://%s@%s?ca=%s", user, pop3.TLSAddress, pop3.CA),
 				"S3": servers.S3(t), "AWS_ACCESS_KEY_ID": os.Getenv("AWS_ACCESS_KEY_ID"), "AWS_SECRET_ACCESS_KEY": os.Getenv("AWS_SECRET_ACCESS_KEY"),
+				"OAUTH": oauth, "SERVICE_ACCOUNT": serviceAccount,
 				"YEAR": strconv.Itoa(time.Now().Year()), "#": "#",
 			} {
 				e.Setenv(name, value)
@@ -89,7 +91,7 @@ func canMount(t *testing.T) bool {
 
 // words are what stories can say.
 var words = map[string]func(*testscript.TestScript, bool, []string){
-	"code": wordCode, "imap": wordIMAP, "append": wordAppend, "damage": wordDamage, "tinydisk": wordTinyDisk,
+	"code": wordCode, "imap": wordIMAP, "append": wordAppend, "damage": wordDamage, "tinydisk": wordTinyDisk, "oauth": wordOAuth,
 	"now": wordNow,
 }
 

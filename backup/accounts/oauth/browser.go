@@ -53,7 +53,7 @@ func (c *Client) byBrowser(ctx context.Context, show func(Instructions)) (*answe
 	if strings.Contains(c.AuthURL, "?") {
 		separator = "&"
 	}
-	show(Instructions{URL: c.AuthURL + separator + query.Encode(), Until: time.Now().Add(loginTime)})
+	show(Instructions{URL: c.AuthURL + separator + query.Encode(), Back: l.Addr().String(), Until: time.Now().Add(loginTime)})
 	select {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)

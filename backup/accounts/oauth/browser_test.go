@@ -37,6 +37,9 @@ func TestLoginWithABrowser(t *testing.T) {
 					t.Errorf("shown: %+v, %v", i, err)
 				}
 				asked = u.Query()
+				if asked.Get("redirect_uri") != "http://"+i.Back+"/" {
+					t.Errorf("comes back to %s, and shown is %s", asked.Get("redirect_uri"), i.Back)
+				}
 				test.comes.Set("state", asked.Get("state"))
 				// First somebody who does not know what this login is.
 				for _, bad := range []string{"?code=th1ef", "?code=th1ef&state=x", "x?" + test.comes.Encode()} {

@@ -14,6 +14,7 @@ type Instructions struct {
 	URL      string    // to open; on another device, too, if there is a Code
 	Code     string    // to type there; empty: none
 	Complete string    // URL with the code in it; may be empty
+	Back     string    // without a Code: host:port that the browser comes back to
 	Until    time.Time // when it is too late
 }
 

@@ -64,26 +64,30 @@ func NewClientCredentials(c *Client) (*Machine, error) {
 	}}, nil
 }
 
-// NewServiceAccount signs for itself (RFC 7523), with the key that is in
-// keyFile, the JSON that Google makes for a service account. It gets tokens for
-// subject's mailbox, where an administrator has let it into all of a domain's
-// ("domain-wide delegation"). c needs no identifier; errors never repeat
-// keyFile.
-func NewServiceAccount(c *Client, keyFile []byte, subject string) (*Machine, error) {
-	var k struct {
-		Type  string `json:"type"`
-		Email string `json:"client_email"`
-		ID    string `json:"private_key_id"`
-		Key   string `json:"private_key"`
-	}
-	if json.Unmarshal(keyFile, &k) != nil || k.Type != "service_account" || k.Email == "" {
-		return nil, errors.New("that is no key file of a service account (JSON with the type service_account)")
-	}
-	key, err := parseKey(k.Key)
-	if err != nil {
-		return nil, err
-	}
+// NewServiceAccount signs for itself (RFC 7523), with what keyFile gets: the
+// JSON that Google makes for a service account. It gets tokens for subject's
+// mailbox, where an administrator has let it into all of a domain's
+// ("domain-wide delegation"). c needs no identifier; errors never repeat the
+// key.
+func NewServiceAccount(c *Client, keyFile func(ctx context.Context) (string, error), subject string) *Machine {
 	return &Machine{ask: func(ctx context.Context) (*answer, error) {
+		text, err := keyFile(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("the service account's key: %w", err)
+		}
+		var k struct {
+			Type  string `json:"type"`
+			Email string `json:"client_email"`
+			ID    string `json:"private_key_id"`
+			Key   string `json:"private_key"`
+		}
+		if json.Unmarshal([]byte(text), &k) != nil || k.Type != "service_account" || k.Email == "" {
+			return nil, errors.New("that is no key file of a service account (JSON with the type service_account)")
+		}
+		key, err := parseKey(k.Key)
+		if err != nil {
+			return nil, err
+		}
 		now := time.Now()
 		assertion, err := sign(key, k.ID, map[string]any{
 			"iss": k.Email, "sub": subject, "scope": c.scope(), "aud": c.TokenURL,
@@ -93,7 +97,7 @@ func NewServiceAccount(c *Client, keyFile []byte, subject string) (*Machine, err
 			return nil, err
 		}
 		return c.token(ctx, url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:jwt-bearer"}, "assertion": {assertion}})
-	}}, nil
+	}}
 }
 
 // parseKey reads an RSA key in PEM.

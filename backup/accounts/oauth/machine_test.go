@@ -12,8 +12,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -21,7 +23,7 @@ import (
 	"time"
 )
 
-func keyFile(t *testing.T, kind string, der []byte) []byte {
+func keyFile(t *testing.T, kind string, der []byte) string {
 	t.Helper()
 	b, err := json.Marshal(map[string]string{
 		"type": "service_account", "client_email": "restante@project.example", "private_key_id": "k1", "token_uri": "https://elsewhere.example",
@@ -30,7 +32,12 @@ func keyFile(t *testing.T, kind string, der []byte) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b
+	return string(b)
+}
+
+// has is where a key file is.
+func has(text string) func(context.Context) (string, error) {
+	return func(context.Context) (string, error) { return text, nil }
 }
 
 func TestServiceAccount(t *testing.T) {
@@ -43,17 +50,14 @@ func TestServiceAccount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, file := range map[string][]byte{
+	for name, file := range map[string]string{
 		"PKCS #8": keyFile(t, "PRIVATE KEY", pkcs8), "PKCS #1": keyFile(t, "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key)),
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			f := says(200, `{"access_token":"acc3ss","token_type":"Bearer","expires_in":3600}`)
 			c := clientOf(f)
 			c.ID = ""
-			m, err := NewServiceAccount(c, file, "alice@example.org")
-			if err != nil {
-				t.Fatal(name, err)
-			}
+			m := NewServiceAccount(c, has(file), "alice@example.org")
 			now := time.Now().Unix()
 			if token, err := m.Token(t.Context(), ""); token != "acc3ss" || err != nil {
 				t.Fatal(name, token, err)
@@ -112,16 +116,25 @@ func TestKeyFilesThatAreNone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for want, file := range map[string][]byte{
-		"no key file":    []byte("s3cret"),
-		"(JSON with":     []byte(`{"type":"authorized_user","client_email":"s3cret","private_key":"s3cret"}`),
-		"no private key": []byte(`{"type":"service_account","client_email":"a","private_key":"s3cret"}`),
+	for want, file := range map[string]string{
+		"no key file":    "s3cret",
+		"(JSON with":     `{"type":"authorized_user","client_email":"s3cret","private_key":"s3cret"}`,
+		"no private key": `{"type":"service_account","client_email":"a","private_key":"s3cret"}`,
 		"no RSA key":     keyFile(t, "PRIVATE KEY", der),
 		"is no RSA":      keyFile(t, "PRIVATE KEY", []byte("s3cret")),
 	} {
-		if _, err := NewServiceAccount(clientOf(nil), file, "x"); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {
+		f := says(200, good)
+		if _, err := NewServiceAccount(clientOf(f), has(file), "x").Token(t.Context(), ""); err == nil || f.requests() > 0 || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: %v", want, err)
 		}
+	}
+}
+
+func TestTheKeyFileCannotBeHad(t *testing.T) {
+	t.Parallel()
+	m := NewServiceAccount(clientOf(says(200, good)), func(context.Context) (string, error) { return "", os.ErrPermission }, "x")
+	if _, err := m.Token(t.Context(), ""); !errors.Is(err, os.ErrPermission) {
+		t.Error(err)
 	}
 }
 
