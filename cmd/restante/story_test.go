@@ -27,6 +27,9 @@ func TestMain(m *testing.M) {
 	})
 }
 
+// storyNumber gives each story a user of its own, also with -count.
+var storyNumber atomic.Int64
+
 // TestStories runs testdata/*.txt: each a story of somebody at the command
 // line. What stories can say beside testscript's own words stands in words.
 func TestStories(t *testing.T) {
@@ -36,11 +39,10 @@ func TestStories(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var number atomic.Int64
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
-			user := fmt.Sprintf("story%d-%d", os.Getpid(), number.Add(1))
+			user := fmt.Sprintf("story%d-%d", os.Getpid(), storyNumber.Add(1))
 			for name, value := range map[string]string{
 				"HOME": e.WorkDir, "XDG_CACHE_HOME": filepath.Join(e.WorkDir, "cache"), "XDG_CONFIG_HOME": filepath.Join(e.WorkDir, "config"),
 				"RESTANTE_REPOSITORY": filepath.Join(e.WorkDir, "repository"), "RESTANTE_CACHE_DIR": filepath.Join(e.WorkDir, "cache"),
