@@ -44,8 +44,8 @@ type account struct {
 	computer    *computer // instead of an address: all that was found on this computer
 }
 
-// commandTimeout is how long a command may take to print a password. Somebody
-// may have to touch a key.
+// commandTimeout is how long a command may take to print a password, or a
+// keyring to give it. Somebody may have to touch a key.
 const commandTimeout = 2 * time.Minute
 
 // account finds an account by its name in the configuration, or by a URL.
@@ -174,6 +174,8 @@ func (a *app) passwordOf(acct *account, configured *accountConfig, access *Accou
 		return accounts.FromCommand(configured.PasswordCommand, commandTimeout)
 	case configured != nil && configured.PasswordEnv != "":
 		return accounts.FromEnvironment(configured.PasswordEnv)
+	case configured != nil && configured.PasswordKeyring != "":
+		return accounts.FromKeyring(configured.PasswordKeyring, commandTimeout)
 	}
 	if _, ok := a.env(accounts.PasswordVariable); ok {
 		return accounts.FromEnvironment(accounts.PasswordVariable)

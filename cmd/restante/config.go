@@ -68,11 +68,13 @@ type accountConfig struct {
 	// Computer, for a maildrop (POP3), takes the place of the one above. An
 	// account alice on the computer laptop is listed as alice/laptop.
 	Computer string `toml:"computer"`
-	// The password: a file with it, a command that prints it, or the name of an
-	// environment variable that has it.
+	// The password: a file with it, a command that prints it, the name of an
+	// environment variable that has it, or SERVICE/USER in the keyring of the
+	// person who is logged in to this computer.
 	PasswordFile    string `toml:"password-file"`
 	PasswordCommand string `toml:"password-command"`
 	PasswordEnv     string `toml:"password-env"`
+	PasswordKeyring string `toml:"password-keyring"`
 	// OAuth is where access tokens come from, for servers that take those in
 	// place of a password.
 	OAuth *oauthConfig `toml:"oauth"`

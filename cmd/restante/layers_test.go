@@ -65,6 +65,7 @@ var homes = map[string]string{
 	"github.com/emersion/go-imap": "backup/accounts/imapconn backup/imapsource restore/imaptarget cmd/restante",
 	"github.com/emersion/go-sasl": "backup/accounts/imapconn",
 	"github.com/knadh/":           "backup/accounts/pop3conn",
+	"github.com/zalando/":         "backup/accounts",
 	"filippo.io/age":              "storage cmd/restante cmd/testbed/site",
 	"github.com/klauspost/":       "storage/internal/seal",
 	"github.com/alecthomas/kong":  "cmd/restante",

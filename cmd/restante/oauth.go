@@ -34,7 +34,7 @@ func (c *oauthConfig) check(account *accountConfig, acct *account, access *Accou
 	switch {
 	case acct.address.Scheme.Local():
 		return fmt.Errorf("nobody logs in to %s", acct.address)
-	case account.PasswordFile+account.PasswordCommand+account.PasswordEnv != "":
+	case account.PasswordFile+account.PasswordCommand+account.PasswordEnv+account.PasswordKeyring != "":
 		return errors.New("there is a password as well; leave one of them out")
 	case access.PasswordFile+access.PasswordCommand != "":
 		return errors.New("this account logs in with tokens, and a password is given")

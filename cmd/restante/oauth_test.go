@@ -54,6 +54,7 @@ func TestWhatOAuthMayBe(t *testing.T) {
 		{url + `oauth = { token-url = "https://t", device-url = "https://u:s3cret@t", client-id = "x" }`, "the device-url has a user name"},
 		{url + `oauth = { provider = "google", client-id = "x", ca = "not-there.pem" }`, "not-there.pem"},
 		{url + "password-env = \"x\"\n" + `oauth = { provider = "google", client-id = "x" }`, "a password as well"},
+		{url + "password-keyring = \"x/y\"\n" + `oauth = { provider = "google", client-id = "x" }`, "a password as well"},
 		{"url = \"maildir:mail\"\n" + `oauth = { provider = "google", client-id = "x" }`, "nobody logs in to maildir:mail"},
 	} {
 		path := filepath.Join(t.TempDir(), "restante.toml")
