@@ -14,6 +14,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 )
 
 func TestAnswers(t *testing.T) {
@@ -253,4 +254,28 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%q is a provider", bad)
 		}
 	}
+}
+
+// Whatever a token server says, what people are shown of it is one line, without
+// secrets in it, and no token that mail servers cannot be sent.
+func FuzzAnswer(f *testing.F) {
+	f.Add(200, []byte(good))
+	f.Add(400, []byte(`{"error":"invalid_grant","error_description":"what is s3cret\u2028?"}`))
+	f.Add(200, []byte(`{"access_token":"a\u0001","token_type":"Bearer","expires_in":"1e999"}`))
+	f.Add(503, []byte(`<html>`))
+	f.Add(400, []byte("{\"error\":\"\xff\xfes3cret\"}"))
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		a, err := clientOf(says(status, string(body))).token(t.Context(), url.Values{"refresh_token": {"s3cret"}})
+		if err != nil {
+			text := err.Error()
+			if strings.Contains(text, "s3cret") || len(text) > 1000 || !utf8.ValidString(text) ||
+				strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' }) {
+				t.Errorf("%q", text)
+			}
+			return
+		}
+		if !isToken(a.AccessToken) || a.RefreshToken != "" && !isToken(a.RefreshToken) || !a.renewAt(time.Now()).After(time.Now()) {
+			t.Errorf("%+v", a)
+		}
+	})
 }
