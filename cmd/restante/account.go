@@ -36,8 +36,8 @@ type account struct {
 	name        string
 	address     accounts.Address
 	secret      accounts.Secret
-	tokens      accounts.Tokens // in place of a secret
-	login       *oauth.Stored   // where a person has to log in for tokens
+	tokens      *advised      // in place of a secret; or nil
+	login       *oauth.Stored // where a person has to log in for tokens
 	connections int
 	exclude     []string
 	vault       string

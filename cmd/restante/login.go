@@ -44,7 +44,7 @@ func (c *loginCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if err := acct.login.Login(ctx, func(i oauth.Instructions) { c.show(a, acct, i) }); err != nil {
-		return fmt.Errorf("account %q: log in: %w", c.Account, err)
+		return fmt.Errorf("account %q: log in: %w", c.Account, acct.tokens.advise(err))
 	}
 	conn, err := d.Dial(ctx)
 	if err != nil {

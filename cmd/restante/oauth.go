@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -100,7 +101,7 @@ func (a *app) tokensOf(acct *account, name string, configured *accountConfig, ac
 		acct.login = oauth.NewStored(client, path)
 		tokens = acct.login
 	}
-	acct.tokens = &advised{tokens, shellWord(name), hint}
+	acct.tokens = &advised{Tokens: tokens, account: shellWord(name), refused: hint}
 	return nil
 }
 
@@ -174,13 +175,21 @@ type advised struct {
 
 func (t *advised) Token(ctx context.Context, refused string) (string, error) {
 	token, err := t.Tokens.Token(ctx, refused)
+	return token, t.advise(err)
+}
+
+// advise says what to do about an error of a token server.
+func (t *advised) advise(err error) error {
+	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
 	switch {
 	case errors.Is(err, oauth.ErrLoginNeeded):
-		err = withHint(err, "restante login %s", t.account)
+		return withHint(err, "restante login %s", t.account)
 	case errors.Is(err, oauth.ErrRefused):
-		err = withHint(err, "%s", t.refused)
+		return withHint(err, "%s", t.refused)
 	case errors.Is(err, oauth.ErrUnavailable):
-		err = withHint(err, "nothing is wrong with the login as far as is known; try again later")
+		return withHint(err, "nothing is wrong with the login as far as is known; try again later")
+	case certificate:
+		return withHint(err, "a token server with its own authority needs ca = \"FILE\" in the account's oauth")
 	}
-	return token, err
+	return err
 }

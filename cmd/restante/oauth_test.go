@@ -117,13 +117,13 @@ func TestWhereGrantsAreKept(t *testing.T) {
 func TestTheHintCanBeTyped(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{"alice": "alice", "alice@example.org": "alice@example.org", "it's me": `'it'\''s me'`} {
-		tokens := &advised{failing{oauth.ErrLoginNeeded}, shellWord(name), "x"}
+		tokens := &advised{Tokens: failing{oauth.ErrLoginNeeded}, account: shellWord(name)}
 		if _, err := tokens.Token(t.Context(), ""); hintFor(err) != "restante login "+want {
 			t.Errorf("%q: %s", name, hintFor(err))
 		}
 	}
 	for _, sentinel := range []error{oauth.ErrRefused, oauth.ErrUnavailable} {
-		tokens := &advised{failing{sentinel}, "alice", "x"}
+		tokens := &advised{Tokens: failing{sentinel}, account: "alice", refused: "x"}
 		if _, err := tokens.Token(t.Context(), ""); hintFor(err) == "" || strings.Contains(hintFor(err), "restante login") || errors.Is(err, imapconn.ErrLogin) {
 			t.Errorf("%v: %s", err, hintFor(err))
 		}
