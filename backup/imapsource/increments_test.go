@@ -1,11 +1,15 @@
 package imapsource
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 
+	"restante/backup"
+	"restante/backup/accounts/imapconn"
 	"restante/backup/accounts/imapconn/imaptest"
+	"restante/storage"
 )
 
 // everyServer are servers that can more or less.
@@ -178,5 +182,42 @@ func TestFolderIsOpenedWhereAnyNumberOfItsStateChanged(t *testing.T) {
 				t.Errorf("the server got %v", c.sent())
 			}
 		})
+	}
+}
+
+// One source is used for many runs, and begins each anew.
+func TestSourceOfManyRuns(t *testing.T) {
+	t.Parallel()
+	c := newChain(t, everything)
+	c.fill()
+	server := imaptest.Start(t, c.account.Script())
+	src := New(Options{Dial: func(ctx context.Context, odd func(imapconn.Oddity)) (*imapconn.Conn, error) {
+		return imapconn.Dial(ctx, imapconn.Options{Address: server.Addr, Security: imapconn.Insecure, User: "alice", Password: password, Odd: odd, Idle: patience})
+	}})
+	defer src.Close()
+	vault, err := c.repo.VaultID(storage.DefaultVault)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for run := range 4 {
+		result, err := backup.Run(t.Context(), c.repo, src, backup.Options{Account: "alice", Vault: vault})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.same(fmt.Sprint("run ", run), c.snapshot(result.Snapshot), c.view())
+		if len(result.Snapshot.Notes) > 0 {
+			t.Errorf("run %d: %q", run, result.Snapshot.Notes)
+		}
+		c.account.Add("INBOX", letter(500+run), ``)
+		c.account.Folder(fmt.Sprint("New ", run))
+	}
+	logins := 0
+	for _, cmd := range server.Commands() {
+		if cmd.Name == "LOGIN" {
+			logins++
+		}
+	}
+	if logins < 4 {
+		t.Errorf("there were %d logins: a list came over a connection that has a folder open", logins)
 	}
 }
