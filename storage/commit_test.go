@@ -166,6 +166,41 @@ func TestReaderFollowsBlobsThatWereMovedToAnotherPack(t *testing.T) {
 	}
 }
 
+// TestReaderFollowsBlobsThatAreMovedAgainWhileItLooks moves them again each
+// time that the reader has read where they are.
+func TestReaderFollowsBlobsThatAreMovedAgainWhileItLooks(t *testing.T) {
+	t.Parallel()
+	memory := objects.NewMemory()
+	a := newRepository(t, memory, t.TempDir())
+	mail := testMail(rand.New(rand.NewPCG(20, 5)), 30)
+	s := backUp(t, a, "alice", 1, mail)
+	for i := range gatherFrom + 2 {
+		backUp(t, a, fmt.Sprint("account ", i), 1, mail[:1])
+	}
+	store := objectstest.NewFaulty(memory, 1)
+	reader := openRepository(t, store, Options{SegmentMemory: 1})
+	moves := 0
+	var mu sync.Mutex
+	store.Before(func(_ context.Context, op objectstest.Op, name string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if moves < 4 && op == objectstest.Get && strings.HasPrefix(name, "packs/") {
+			moves++
+			more := testMail(rand.New(rand.NewPCG(20, uint64(5+moves))), gatherFrom)
+			for i, m := range more { // small packs, for it to be gathered with
+				backUp(t, a, fmt.Sprint("account ", moves, i), 1, [][]byte{m})
+			}
+			if p := prune(t, a, everything); p.Rewritten.Packs == 0 {
+				t.Errorf("nothing was moved: %+v", p)
+			}
+		}
+	})
+	wantMail(t, reader, s, mail)
+	if moves != 4 {
+		t.Errorf("%d moves", moves)
+	}
+}
+
 func mustFindings(t *testing.T, r *Repository) []Finding {
 	t.Helper()
 	c, err := r.Check(t.Context(), CheckOptions{ReadData: 1})

@@ -72,7 +72,8 @@ func emptied(s *ledger.State, body *ledger.Condemn) (ids []ulid.ULID) {
 }
 
 // catchUp takes in what others appended to the ledger. Packs that hold a blob
-// which was not needed before, and is now, are spared.
+// which was not needed before, and is now, are spared; strays that their writer
+// has committed are among them.
 func (p *pruner) catchUp(ctx context.Context) error {
 	if err := p.repo.ledger.Refresh(ctx); err != nil {
 		return err
@@ -91,27 +92,24 @@ func (p *pruner) catchUp(ctx context.Context) error {
 				moved = id
 			}
 		}
-		for _, id := range p.strays {
-			if _, named := s.Packs[id]; named {
-				p.spared[id] = true // its writer has committed it
-			}
-		}
 	})
 	if moved != (ulid.ULID{}) {
 		return fmt.Errorf("pack %s was condemned meanwhile: %w", moved, errAgain)
 	}
-	for _, v := range p.vaults {
-		v.first = func(id BlobID) error {
-			holders, err := v.marks.Holders(id)
-			for _, pack := range holders {
-				p.mu.Lock()
-				p.spared[pack] = true
-				p.mu.Unlock()
-			}
-			return err
-		}
-	}
 	return p.takeIn(ctx)
+}
+
+// spareHolders spares the packs that have a copy of a blob.
+func (p *pruner) spareHolders(v *reach) func(BlobID) error {
+	return func(id BlobID) error {
+		holders, err := v.marks.Holders(id)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, pack := range holders {
+			p.spared[pack] = true
+		}
+		return err
+	}
 }
 
 // countsOn says whether a pack keeps blobs that this prune has marked, or

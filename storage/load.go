@@ -137,17 +137,26 @@ func (v *vault) readSegment(ctx context.Context, l index.Location) ([]byte, erro
 	return raw, nil
 }
 
+// mostMoves is how often a blob is looked for anew because it was moved.
+const mostMoves = 8
+
 // load returns a blob's octets, proven to be those that its id names. They
 // must not be changed.
 func (v *vault) load(ctx context.Context, id BlobID, d domain) ([]byte, error) {
-	for again := false; ; again = true {
+	for i := 0; ; i++ {
+		known := v.repo.ledger.Entries()
 		octets, err := v.loadOnce(ctx, id, d)
-		if err == nil || again || !errors.Is(err, ErrMissing) && !errors.Is(err, objects.ErrNotFound) {
+		if err == nil || i == mostMoves || !errors.Is(err, ErrMissing) && !errors.Is(err, objects.ErrNotFound) {
 			return octets, err
 		}
-		// Somebody may have moved it; the ledger knows where to.
+		// Somebody may have moved it; the ledger knows where to. It may be
+		// moved again before it is read there. Where nothing was appended
+		// since, it is gone.
 		if refreshErr := v.repo.ledger.Refresh(ctx); refreshErr != nil {
 			return nil, errors.Join(err, refreshErr)
+		}
+		if i > 0 && v.repo.ledger.Entries() == known {
+			return nil, err
 		}
 	}
 }

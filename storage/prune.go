@@ -162,6 +162,7 @@ type pruner struct {
 	strays    []ulid.ULID // likewise
 	leftovers []ulid.ULID // condemned already, to delete
 	rewrite   map[ID][]ulid.ULID
+	planned   bool               // what is found to be needed now was not counted on
 	spared    map[ulid.ULID]bool // not to be condemned after all
 
 	mu sync.Mutex // guards spared, and result while packs are removed
@@ -309,12 +310,10 @@ func (p *pruner) findNeeded(ctx context.Context) error {
 // takeIn goes through all snapshots of the ledger as it is known that were not
 // gone through yet.
 func (p *pruner) takeIn(ctx context.Context) error {
-	var vaults []ID
 	var snapshots []Snapshot
 	var upTo uint64
 	p.repo.ledger.View(func(s *ledger.State) {
 		upTo = s.Next
-		vaults = slices.Collect(maps.Keys(s.Vaults))
 		for _, account := range slices.Sorted(maps.Keys(s.Snapshots)) {
 			for _, snap := range s.Snapshots[account] {
 				if !p.walked[snap.ID] {
@@ -323,25 +322,28 @@ func (p *pruner) takeIn(ctx context.Context) error {
 			}
 		}
 	})
-	for _, id := range vaults {
-		if p.vaults[id] == nil {
-			v, err := p.repo.vault(ctx, id)
-			if err != nil {
-				return p.lost(ctx, upTo, err)
-			}
-			p.vaults[id] = newReach(v)
+	// A vault without snapshots needs no pack, and its key may be destroyed.
+	for _, s := range snapshots {
+		if p.vaults[s.Vault] != nil {
+			continue
 		}
-		if err := p.vaults[id].cover(ctx, p.o.Progress); err != nil {
+		v, err := p.repo.vault(ctx, s.Vault)
+		if err != nil {
+			return p.lost(ctx, upTo, fmt.Errorf("snapshot %s of %q: %w", s.ID.Short(), s.Account, err))
+		}
+		p.vaults[s.Vault] = newReach(v)
+	}
+	for _, v := range p.vaults {
+		if err := v.cover(ctx, p.o.Progress); err != nil {
 			return err
+		}
+		if p.planned {
+			v.first = p.spareHolders(v)
 		}
 	}
 	for i, s := range snapshots {
 		p.o.Progress(PruneProgress{"going through snapshots", int64(i), int64(len(snapshots))})
-		v := p.vaults[s.Vault]
-		if v == nil {
-			return fmt.Errorf("snapshot %s of %q is in a vault that is not there: %w", s.ID.Short(), s.Account, ErrImplausible)
-		}
-		if err := v.snapshot(ctx, s); err != nil {
+		if err := p.vaults[s.Vault].snapshot(ctx, s); err != nil {
 			return p.lost(ctx, upTo, fmt.Errorf("snapshot %s of %q: %w", s.ID.Short(), s.Account, err))
 		}
 		p.walked[s.ID] = true

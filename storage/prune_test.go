@@ -260,6 +260,32 @@ func TestPruneCondemnsAMissingPackThatNobodyNeeds(t *testing.T) {
 	wantClean(t, store)
 }
 
+// A vault whose key was destroyed holds nothing that anybody can read.
+func TestPruneFreesAVaultThatWasDestroyedAndForgotten(t *testing.T) {
+	t.Parallel()
+	store := objects.NewMemory()
+	r := newRepository(t, store, t.TempDir())
+	rnd := rand.New(rand.NewPCG(40, 16))
+	var all []Snapshot
+	for i := range 2 * mostUncovered { // enough for an index
+		all = append(all, backUp(t, r, fmt.Sprint("account ", i), 1, testMail(rnd, 5)))
+	}
+	if err := store.Delete(t.Context(), vaultName(all[0].Vault)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Prune(t.Context(), everything); !errors.Is(err, ErrImplausible) || !strings.Contains(err.Error(), "destroyed") {
+		t.Errorf("with snapshots in it: %v", err)
+	}
+	forget(t, r, all...)
+	p := prune(t, r, everything)
+	if n, octets := stored(t, store); n != 0 || p.Unneeded.Packs != 2*mostUncovered || p.Freed < p.Unneeded.Bytes {
+		t.Errorf("%d packs, %d octets are left: %+v", n, octets, p)
+	}
+	for info := range store.List(t.Context(), "indexes/", "") {
+		t.Errorf("%s is left", info.Name)
+	}
+}
+
 func TestPruneReadsNothingFromCaches(t *testing.T) {
 	t.Parallel()
 	store := objects.NewMemory()

@@ -117,6 +117,7 @@ func (p *pruner) plan() error {
 		p.result.Dropped = float64(dropped) / float64(known)
 	}
 	p.result.Findings = []Finding{}
+	p.planned = true
 	return nil
 }
 

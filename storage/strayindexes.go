@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/oklog/ulid/v2"
@@ -47,10 +48,10 @@ func (p *pruner) removeIndexes(ctx context.Context) error {
 			p.repo.log.Debug("an index that the ledger does not name cannot be read; it is left alone", "index", id, "error", err)
 			continue
 		}
-		over := true
+		over := len(packs) > 0
 		p.repo.ledger.View(func(s *ledger.State) {
 			_, named := s.Indexes[id]
-			over = !named
+			over = over && !named
 			for _, pack := range packs {
 				_, live := s.Packs[pack]
 				_, condemned := s.Condemned[pack]
@@ -68,17 +69,20 @@ func (p *pruner) removeIndexes(ctx context.Context) error {
 	return nil
 }
 
-// coveredBy reads which packs an index in the store covers. It may be of any
-// vault.
+// coveredBy reads which packs an index in the store covers, of whichever vault
+// it is.
 func (p *pruner) coveredBy(ctx context.Context, id ulid.ULID) (ids []ulid.ULID, err error) {
+	err = errors.New("it is of a vault that no snapshot is in")
 	for vault, v := range p.vaults {
 		packs, readErr := v.v.readIndex(ctx, ledger.Index{ID: id, Vault: vault})
-		if err = readErr; err == nil {
-			for _, pack := range packs {
-				ids = append(ids, pack.ID)
-			}
-			return ids, nil
+		if readErr != nil {
+			err = readErr
+			continue
 		}
+		for _, pack := range packs {
+			ids = append(ids, pack.ID)
+		}
+		return ids, nil
 	}
 	return nil, err
 }
