@@ -1,8 +1,8 @@
 // Package pop3source reads a maildrop by POP3, as one computer sees it: [New]
 // makes a backup.Source of a function that connects. A snapshot holds what is
 // on the server, in one folder, INBOX; what a client has removed since is in
-// the snapshots before. [Remove] takes from the server what is proven to be in
-// the repository, where somebody wants that.
+// the snapshots before. [Source.Remove] deletes from the server what is proven
+// to be in the repository, where somebody has a [Policy] that says so.
 //
 // POP3 has neither UIDs nor flags nor dates. A message's place is its unique-id
 // (UIDL, RFC 1939 section 7), its identity is its content, and its number is
@@ -66,8 +66,13 @@ func New(o Options) *Source {
 	return &Source{o: o}
 }
 
+// kind is the kind of source, and inbox the folder that it has.
+const kind = "pop3"
+
+var inbox = []string{"INBOX"}
+
 // Kind is "pop3".
-func (s *Source) Kind() string { return "pop3" }
+func (s *Source) Kind() string { return kind }
 
 // Parallel is 1: a maildrop is open to one session at a time (RFC 1939 section 4).
 func (s *Source) Parallel() int { return 1 }
@@ -105,7 +110,7 @@ func (s *Source) List(ctx context.Context) ([]backup.Listed, error) {
 	}
 	s.release(c)
 	return []backup.Listed{{
-		Levels: []string{"INBOX"}, Subscribed: true,
+		Levels: inbox, Subscribed: true,
 		Status: &backup.Status{UIDValidity: validity, Messages: uint32(len(c.listing.Messages))},
 	}}, nil
 }
