@@ -40,6 +40,7 @@ type account struct {
 	login       *oauth.Stored // where a person has to log in for tokens
 	connections int
 	exclude     []string
+	policy      string // of a maildrop
 	vault       string
 	computer    *computer // instead of an address: all that was found on this computer
 }
@@ -63,7 +64,7 @@ func (a *app) account(ctx context.Context, nameOrURL, name string, access *Accou
 	switch {
 	case configured != nil:
 		raw = configured.URL
-		acct.exclude = configured.Exclude
+		acct.exclude, acct.policy = configured.Exclude, configured.Policy
 		if acct.connections == 0 {
 			acct.connections = configured.Connections
 		}

@@ -9,6 +9,7 @@ import (
 
 	"restante/backup"
 	"restante/backup/accounts/oauth"
+	"restante/backup/pop3source"
 	"restante/restore"
 	"restante/storage"
 	"restante/storage/objects"
@@ -22,19 +23,21 @@ type backupCmd struct {
 	Exclude     []string      `placeholder:"PATTERN" help:"Folders to leave out: names, or patterns such as 'Lists/*' and 'Lists/**'."`
 	Full        bool          `help:"Read every message again, whatever the last snapshot has."`
 	CommitEvery time.Duration `default:"1m" help:"How often what was read so far is committed."`
+	Policy      string        `placeholder:"POLICY" help:"For a maildrop (POP3): what to delete from the server when it is proven to be in the repository: keep (the default), delete-after-backup, 'delete-after: 30d' or 'delete-over: 5GB oldest first'."`
+	DryRun      bool          `short:"n" help:"Back up, but delete nothing: say what the policy would delete, and why."`
 
 	ThisComputer  bool `help:"All mail on this computer, found by itself, as one account such as anna@laptop; and the local accounts of the configuration."`
 	PrintSchedule bool `help:"Back up nothing, but print a cron line and a systemd timer that do it every hour."`
 }
 
 func (*backupCmd) Help() string {
-	return `Reads all folders of an account and commits a snapshot of it. Only what is new since the last snapshot is read. It changes nothing on the server.
+	return `Reads all folders of an account and commits a snapshot of it. Only what is new since the last snapshot is read. It changes nothing on the server, but for the policy of a maildrop.
 
 A run that is interrupted has committed what it read until a minute ago; the next one goes on from there. Messages that the server does not give are named, and asked for again by the next run (exit code 3).
 
 Account URLs: imaps://user@host (TLS), imap://user@host (STARTTLS), imap+insecure://user@host (clear text, password included), maildir:DIR, mbox:DIR, thunderbird:PROFILE (a profile's directory; without one, the profile that Thunderbird opens); for a maildrop pop3s://user@host (TLS), pop3://user@host (STLS), pop3+insecure://user@host.
 
-A maildrop is kept for each computer that sees it: alice@mail.example.org/laptop. A snapshot holds what is on the server; what a mail program has removed since is in the snapshots before.
+A maildrop is kept for each computer that sees it: alice@mail.example.org/laptop. A snapshot holds what is on the server; what a mail program has removed since is in the snapshots before. With a policy, it deletes mail from the server: after its snapshot is committed, each message is read back from the repository, compared with what the server sent, and looked at once more on the server; what does not pass is kept and said. Age is counted from the first snapshot that has the message.
 
 Example:
 
@@ -42,7 +45,8 @@ Example:
   restante backup alice bob
   restante backup
   restante backup --this-computer
-  restante backup --this-computer --print-schedule`
+  restante backup --this-computer --print-schedule
+  restante backup pop3s://alice@mail.example.org --policy 'delete-after: 30d' --dry-run`
 }
 
 // backupJSON is how a run is printed for programs.
@@ -52,10 +56,12 @@ type backupJSON struct {
 	Error    string        `json:"error,omitempty"`
 	Login    bool          `json:"login_needed,omitempty"` // with restante login, by a person
 	Missing  []missingJSON `json:"missing,omitempty"`
-	Seconds  float64       `json:"seconds"`
-	Requests int64         `json:"store_requests"`
-	Sent     int64         `json:"store_bytes_sent"`
-	Fetched  int64         `json:"store_bytes_fetched"`
+	// Deletion is what the policy of a maildrop did.
+	Deletion *pop3source.Report `json:"deletion,omitempty"`
+	Seconds  float64            `json:"seconds"`
+	Requests int64              `json:"store_requests"`
+	Sent     int64              `json:"store_bytes_sent"`
+	Fetched  int64              `json:"store_bytes_fetched"`
 }
 
 type missingJSON struct {
@@ -97,7 +103,7 @@ func (c *backupCmd) Run(ctx context.Context, a *app) error {
 		spent := store.Snapshot().Since(before)
 		j.Requests, j.Sent, j.Fetched = spent.Requests, spent.Stored, spent.Fetched
 		out = append(out, j)
-		incomplete = incomplete || j.Snapshot != nil && j.Snapshot.Incomplete
+		incomplete = incomplete || j.Snapshot != nil && j.Snapshot.Incomplete || j.Deletion != nil && j.Deletion.Problems()
 		if err != nil {
 			failed = append(failed, fmt.Errorf("account %q: %w", acct.name, err))
 			if ctx.Err() != nil || len(list) == 1 {
@@ -137,6 +143,10 @@ func (c *backupCmd) one(ctx context.Context, a *app, repo *storage.Repository, a
 	if err != nil {
 		return j, err
 	}
+	policy, err := c.policyOf(acct)
+	if err != nil {
+		return j, err
+	}
 	src, err := acct.source(a)
 	if err != nil {
 		return j, err
@@ -169,7 +179,12 @@ func (c *backupCmd) one(ctx context.Context, a *app, repo *storage.Repository, a
 	if !a.JSON {
 		c.print(a, result, time.Since(began))
 	}
-	return j, nil
+	if drop, ok := src.(*pop3source.Source); ok && !policy.Keeps() {
+		if j.Deletion, err = c.delete(ctx, a, repo, drop, acct, policy); err != nil {
+			j.Error = err.Error()
+		}
+	}
+	return j, err
 }
 
 // withPartial says that an interrupted run was not for nothing.

@@ -78,6 +78,10 @@ type accountConfig struct {
 	// OAuth is where access tokens come from, for servers that take those in
 	// place of a password.
 	OAuth *oauthConfig `toml:"oauth"`
+	// Policy, for a maildrop (POP3), says what is deleted from the server when it
+	// is proven to be in the repository: "keep" (the default),
+	// "delete-after-backup", "delete-after: 30d" or "delete-over: 5GB oldest first".
+	Policy string `toml:"policy"`
 	// Connections is how many there may be at once; 0 for 3.
 	Connections int `toml:"connections"`
 	// Exclude are patterns of folders that are left out: "Trash", "Lists/*",

@@ -19,6 +19,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"restante/storage"
 	"restante/storage/objects"
 )
 
@@ -75,9 +76,10 @@ type app struct {
 	log      *slog.Logger
 	ask      func(question string) (string, error) // for secrets
 	file     *config                               // nil until configuration is read
+	store    *objects.Counter                      // what was opened last
+	unlocks  *storage.Unlock                       // nil until it is needed
 	// groupsRead says that file has the accounts of all groups.
 	groupsRead bool
-	store      *objects.Counter // what was opened last
 
 	env        func(name string) (string, bool) // a variable of the environment that is set to something
 	workFactor int                              // of new passphrases; 0 for what is safe

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"filippo.io/age"
 
@@ -99,8 +100,34 @@ func (a *app) openRepository(ctx context.Context, stale bool) (*storage.Reposito
 	return repo, store, err
 }
 
-// unlock gathers what may open the repository.
+// openProof opens the repository once more, with no cache: what it reads comes
+// from the store.
+func (a *app) openProof(ctx context.Context) (*storage.Repository, error) {
+	unlock, err := a.unlock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o := a.storageOptions()
+	o.CacheDir = ""
+	return storage.Open(ctx, a.store, unlock, o)
+}
+
+// unlock gathers what may open the repository, once.
 func (a *app) unlock(ctx context.Context) (storage.Unlock, error) {
+	if a.unlocks == nil {
+		u, err := a.gatherUnlock(ctx)
+		if err != nil {
+			return u, err
+		}
+		if u.Passphrase != nil {
+			u.Passphrase = sync.OnceValues(u.Passphrase)
+		}
+		a.unlocks = &u
+	}
+	return *a.unlocks, nil
+}
+
+func (a *app) gatherUnlock(ctx context.Context) (storage.Unlock, error) {
 	var u storage.Unlock
 	c, err := a.configuration()
 	if err != nil {
