@@ -162,7 +162,7 @@ func TestPointsInTime(t *testing.T) {
 	now := mustTime(t, "2026-11-22 12:00", zone)
 	for text, want := range map[string]int{
 		"latest": 4, "": 4, "2026-11-20": 3, "2026-11-19": 1, "2026-11-20 14:00": 2, "2026-11-20 02:00": 2, "2026-11-20 01:59": 1,
-		"2026-11-20T14:00:00+01:00": 2, "3d": 1, "60h": 1, "36h": 4, "1d": 4, "1w": -1, "2026-11-17": -1,
+		"2026-11-20T14:00:00+01:00": 2, "2026-11-20T00:59Z": 1, "2026-11-20T01:00Z": 2, "3d": 1, "60h": 1, "36h": 4, "1d": 4, "1w": -1, "2026-11-17": -1,
 		snapshots[2].ID.String(): 2, snapshots[1].ID.String()[:8]: 1, "ffff": -1,
 	} {
 		p, err := ParsePoint(text, now)
@@ -171,6 +171,9 @@ func TestPointsInTime(t *testing.T) {
 			continue
 		}
 		s, err := r.At("alice", p)
+		if p.id == "" && p.Before(snapshots[0]) != (want < 0) {
+			t.Errorf("%q is before the first snapshot: %v", text, p.Before(snapshots[0]))
+		}
 		switch {
 		case want < 0 && err == nil:
 			t.Errorf("%q gave the snapshot of %s", text, s.StartedAt().In(zone))

@@ -178,6 +178,9 @@ func (r *Repository) unlock(ctx context.Context, identities []age.Identity, refu
 	case damaged != nil:
 		return fmt.Errorf("%w; besides, %w", ErrWrongKey, damaged)
 	case foreign == 0 && len(refused) == 0:
+		if _, err := r.store.Get(ctx, ledger.First, 0, 1); errors.Is(err, objects.ErrNotFound) {
+			return r.unfinished()
+		}
 		return fmt.Errorf("there is no key slot at all: %w", ErrMissing)
 	}
 	return ErrWrongKey

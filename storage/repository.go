@@ -242,9 +242,14 @@ func (r *Repository) openLedger(ctx context.Context, o Options) error {
 	}
 	err := r.ledger.Complete(ctx)
 	if errors.Is(err, ledger.ErrNone) {
-		return fmt.Errorf("%s: %w: its making was interrupted; run init again", r.store.Location(), ErrNoRepository)
+		return r.unfinished()
 	}
 	return err
+}
+
+// unfinished is the error of a repository without an entry in its ledger.
+func (r *Repository) unfinished() error {
+	return fmt.Errorf("%s: %w: its making was interrupted; run init again", r.store.Location(), ErrNoRepository)
 }
 
 // Close keeps what the next run can use and lets go of the rest.

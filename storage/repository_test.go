@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -417,4 +420,17 @@ func mustTime(t *testing.T, text string, zone *time.Location) time.Time {
 		t.Fatal(err)
 	}
 	return at
+}
+
+// An init that ended after its first object has made no repository yet.
+func TestInitThatWasInterruptedAtOnce(t *testing.T) {
+	t.Parallel()
+	store := objects.NewMemory()
+	if _, err := initConfig(t.Context(), store); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(t.Context(), store, Unlock{Passphrase: func() (string, error) { return "p", nil }}, Options{})
+	if !errors.Is(err, ErrNoRepository) || !strings.Contains(err.Error(), "run init again") {
+		t.Error(err)
+	}
 }

@@ -58,6 +58,11 @@ func (p Point) String() string { return p.text }
 // IsID says that the point is a snapshot's id.
 func (p Point) IsID() bool { return p.id != "" }
 
+// Before says that a point is a time when a snapshot had not been begun.
+func (p Point) Before(s Snapshot) bool {
+	return !p.latest && p.id == "" && s.StartedAt().After(p.before)
+}
+
 // ParsePoint reads a point in time as people write it, in the zone of now: a
 // date (2026-11-20: the end of that day), a time (2026-11-20 14:00, or RFC
 // 3339), an age (90m, 12h, 3d, 2w, 6mo, 1y), "latest", or the beginning of a
@@ -81,13 +86,13 @@ func ParsePoint(text string, now time.Time) (Point, error) {
 		p.id = strings.ToLower(trimmed)
 		return p, nil
 	}
-	return p, fmt.Errorf("%q is no point in time: write a date (2026-11-20), a time (\"2026-11-20 14:00\"), an age (12h, 3d, 2w), latest, or a snapshot's id", text)
+	return p, fmt.Errorf("%q is no point in time", text)
 }
 
 // ParseTime reads a time or an age as people write them, in the zone of now. A
 // time without seconds means the end of that minute.
 func ParseTime(text string, now time.Time) (time.Time, error) {
-	for _, layout := range []string{"2006-01-02 15:04", "2006-01-02T15:04"} {
+	for _, layout := range []string{"2006-01-02 15:04", "2006-01-02T15:04", "2006-01-02T15:04Z07:00"} {
 		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
 			return t.Add(time.Minute - time.Nanosecond), nil
 		}
@@ -155,7 +160,7 @@ func (r *Repository) At(account string, p Point) (Snapshot, error) {
 		return Snapshot{}, fmt.Errorf("the ids of %d snapshots begin with %q; write more digits", len(found), p.id)
 	}
 	for _, s := range slices.Backward(list) {
-		if !s.StartedAt().After(p.before) {
+		if !p.Before(s) {
 			return s, nil
 		}
 	}
