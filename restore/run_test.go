@@ -550,7 +550,7 @@ func TestSelectionPicksFoldersMessagesAndWhatIsSearchedFor(t *testing.T) {
 		want          bool
 	}{
 		{"INBOX", "INBOX", true}, {"inbox", "INBOX", true}, {"Lists/*", "Lists/go", true}, {"Lists/*", "Lists/go/dev", false},
-		{"Lists/**", "Lists/go/dev", true}, {"Lists/**", "Lists", true}, {"Lists/**", "Listsx", false}, {"*", "a/b", false}, {"[x]", "[x]", true},
+		{"Lists/**", "Lists/go/dev", true}, {"Lists/**", "Lists", true}, {"Lists/**", "Listsx", false}, {"*", "a/b", false}, {"**", "a/b", true}, {"[x]", "[x]", true}, {"[x", "[x", true},
 	} {
 		if got := MatchFolder(c.pattern, c.name); got != c.want {
 			t.Errorf("%q is like %q: %v", c.name, c.pattern, got)

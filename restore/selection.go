@@ -2,6 +2,7 @@ package restore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -50,13 +51,9 @@ func (s *Selection) picks() bool {
 	return len(s.References) > 0 || s.From != "" || s.To != "" || s.Subject != "" || !s.Since.IsZero() || !s.Before.IsZero()
 }
 
-// Validate says what is wrong with patterns and references.
+// Validate says what is wrong with references. A pattern that is not well
+// written may still be a folder's name.
 func (s *Selection) Validate() error {
-	for _, p := range s.Folders {
-		if _, err := path.Match(p, ""); err != nil {
-			return fmt.Errorf("folder pattern %q: %w", p, err)
-		}
-	}
 	for _, r := range s.References {
 		if _, _, err := ParseReference(r); err != nil {
 			return err
@@ -82,8 +79,21 @@ func ParseReference(r string) (folder string, uid uint32, err error) {
 	return "", 0, fmt.Errorf("%q names no message; write FOLDER#UID, as ls shows it: INBOX#123", r)
 }
 
+// ErrNotFound says that a snapshot has no folder or no message that was asked
+// for by name.
+var ErrNotFound = errors.New("not found")
+
+// notFound is an error of that kind, in words of its own.
+type notFound string
+
+func (e notFound) Error() string { return string(e) }
+
+func (e notFound) Is(target error) bool { return target == ErrNotFound }
+
 // Groups goes through what the selection means of a snapshot. Folders that
-// cannot hold messages are left out.
+// cannot hold messages are left out. Each pattern has to mean some folder, and
+// each reference a message: who names something wants to know that it is not
+// there (ErrNotFound).
 func (s *Selection) Groups(ctx context.Context, t *storage.Tree) ([]Group, error) {
 	wanted := map[string]map[uint32]bool{}
 	for _, r := range s.References {
@@ -97,20 +107,30 @@ func (s *Selection) Groups(ctx context.Context, t *storage.Tree) ([]Group, error
 		wanted[folder][uid] = true
 	}
 	var groups []Group
+	for _, p := range s.Folders {
+		if !slices.ContainsFunc(t.Folders, func(f *storage.Folder) bool { return MatchFolder(p, f.Name()) }) {
+			return nil, notFound(fmt.Sprintf("the snapshot has no folder that is like %q", p))
+		}
+	}
 	for _, f := range t.Folders {
 		name := f.Name()
 		uids := wanted[name]
 		delete(wanted, name)
+		for uid := range uids {
+			switch _, found, err := f.Message(ctx, uid); {
+			case err != nil:
+				return nil, err
+			case !found:
+				return nil, notFound(fmt.Sprintf("the snapshot has no message %q", Reference(name, uid)))
+			}
+		}
 		if f.UIDValidity == 0 && f.Messages == 0 || !s.folder(name) || len(s.References) > 0 && uids == nil {
 			continue
 		}
 		groups = append(groups, Group{Folder: f, Vault: t.Snapshot.Vault, Messages: s.filter(f, f.All(ctx), uids), Picked: s.picks()})
 	}
 	for folder := range wanted {
-		return nil, fmt.Errorf("the snapshot has no folder %q", folder)
-	}
-	if len(groups) == 0 && len(s.Folders) > 0 {
-		return nil, fmt.Errorf("the snapshot has no folder that is like %s", strings.Join(s.Folders, ", "))
+		return nil, notFound(fmt.Sprintf("the snapshot has no folder %q", folder))
 	}
 	return groups, nil
 }
@@ -121,6 +141,9 @@ func (s *Selection) folder(name string) bool {
 
 // MatchFolder says whether a folder's name is like a pattern.
 func MatchFolder(pattern, name string) bool {
+	if pattern == "**" {
+		return true
+	}
 	if above, all := strings.CutSuffix(pattern, "/**"); all {
 		for n := name; n != "." && n != ""; n = path.Dir(n) {
 			if ok, _ := path.Match(above, n); ok {
