@@ -27,19 +27,19 @@ var ThoroughProbe = ProbeOptions{Objects: 1100, Races: 32, Writers: 32}
 
 // ProbeReport is what [Probe] saw.
 type ProbeReport struct {
-	Location string
-	Folder   string // what all names of the probe begin with
-	Checks   []ProbeCheck
-	Left     int // objects of the probe that could not be deleted
-	Took     time.Duration
+	Location string        `json:"location"`
+	Folder   string        `json:"folder"` // what all names of the probe begin with
+	Checks   []ProbeCheck  `json:"checks"`
+	Left     int           `json:"left"` // objects of the probe that could not be deleted
+	Took     time.Duration `json:"-"`
 }
 
 // ProbeCheck is one promise of a store, and whether it held.
 type ProbeCheck struct {
-	Name    string // "one winner"
-	Promise string // "of many writers of one name exactly one succeeds"
-	Result  ProbeResult
-	Detail  string // what was seen, as a sentence; empty where the promise held
+	Name    string      `json:"name"`    // "one winner"
+	Promise string      `json:"promise"` // "of many writers of one name exactly one succeeds"
+	Result  ProbeResult `json:"result"`
+	Detail  string      `json:"detail,omitempty"` // what was seen, as a sentence; empty where the promise held
 }
 
 // ProbeResult is the outcome of one check.
