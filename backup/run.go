@@ -218,18 +218,18 @@ func (r *run) note(format string, a ...any) {
 // everything else, and one whose connection was lost is asked again; whatever
 // else is wrong, a person wants to hear of at once.
 func (r *run) ask(ctx context.Context) ([]Listed, error) {
-	failures := 0
 	for i := 0; ; i++ {
 		listed, err := r.src.List(ctx)
+		tries := 1
 		switch {
 		case errors.Is(err, ErrBusy):
-			failures++
+			tries = busyTries
 		case lost(err):
-			failures += unreached
+			tries = mostFailures / unreached
 		default:
 			return listed, err
 		}
-		if failures >= mostFailures || ctx.Err() != nil {
+		if i+1 >= tries || ctx.Err() != nil {
 			return nil, err
 		}
 		r.o.Log.Info("trying again", "account", r.o.Account, "error", err)

@@ -47,7 +47,7 @@ func newDialer(a Address, o imapconn.Options) (*Dialer, error) {
 	}
 	o.Address, o.TLS = a.HostPort(), cfg
 	o.User, o.ActAs, o.Mechanism = a.LoginName(), a.Authzid, a.Auth
-	return &Dialer{options: o, login: newLogin(imapconn.ErrLogin, imapconn.ErrBusy)}, nil
+	return &Dialer{options: o, login: newLogin(imapconn.ErrLogin)}, nil
 }
 
 // Dial connects and logs in.
@@ -105,7 +105,7 @@ func newPOP3Dialer(a Address, o pop3conn.Options) (*POP3Dialer, error) {
 	}
 	o.Address, o.TLS = a.HostPort(), cfg
 	o.User, o.ActAs, o.Mechanism = a.LoginName(), a.Authzid, pop3conn.Mechanism(a.Auth)
-	return &POP3Dialer{options: o, login: newLogin(pop3conn.ErrLogin, pop3conn.ErrBusy)}, nil
+	return &POP3Dialer{options: o, login: newLogin(pop3conn.ErrLogin)}, nil
 }
 
 // Dial connects and logs in. With oneByOne the connection asks for one message

@@ -17,7 +17,6 @@ type login struct {
 	secret  Secret
 	tokens  Tokens // in place of secret
 	refused error  // what a refusal wraps
-	busy    error  // what wraps that it cannot be had just now
 
 	turn    chan struct{} // whoever has taken its element may use what follows
 	value   string
@@ -30,8 +29,8 @@ type login struct {
 }
 
 // newLogin returns a login whose secret or tokens are still to be set.
-func newLogin(refused, busy error) *login {
-	l := &login{refused: refused, busy: busy, turn: make(chan struct{}, 1)}
+func newLogin(refused error) *login {
+	l := &login{refused: refused, turn: make(chan struct{}, 1)}
 	l.turn <- struct{}{}
 	return l
 }

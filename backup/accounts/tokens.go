@@ -20,8 +20,8 @@ type Tokens interface {
 }
 
 // NewTokenDialer is NewDialer for an account that logs in with tokens. A token
-// that cannot be had for good is an [imapconn.ErrLogin], one that cannot be had
-// just now an [imapconn.ErrBusy].
+// that cannot be had for good is an [imapconn.ErrLogin]; that one cannot be had
+// just now is an error like that of a server that is not there.
 func NewTokenDialer(a Address, tokens Tokens, o imapconn.Options) (*Dialer, error) {
 	if a.Auth == imapconn.AnyPassword {
 		a.Auth = imapconn.AnyToken
@@ -97,11 +97,8 @@ func (l *login) ask(ctx context.Context, refused string) (string, error) {
 		return l.secret(ctx)
 	}
 	token, err := l.tokens.Token(ctx, refused)
-	switch {
-	case errors.Is(err, oauth.ErrLoginNeeded), errors.Is(err, oauth.ErrRefused):
+	if errors.Is(err, oauth.ErrLoginNeeded) || errors.Is(err, oauth.ErrRefused) {
 		err = marked{err, l.refused}
-	case errors.Is(err, oauth.ErrUnavailable):
-		err = marked{err, l.busy}
 	}
 	return token, err
 }

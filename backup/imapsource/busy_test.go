@@ -102,7 +102,7 @@ func TestServerThatStaysBusyEndsTheRun(t *testing.T) {
 		if !errors.Is(err, backup.ErrBusy) || !strings.Contains(err.Error(), "[LIMIT] not now") {
 			t.Errorf("%s: %v", command, err)
 		}
-		if n := c.sent()[command]; n < 10 || n > 40 || c.pauses != n-1 {
+		if n := c.sent()[command]; n < 5 || n > 20 || c.pauses != n-1 {
 			t.Errorf("%s was sent %d times, with %d pauses", command, n, c.pauses)
 		}
 	}

@@ -26,6 +26,9 @@ type Removal struct {
 	Now time.Time
 	// DryRun only finds out what would be deleted.
 	DryRun bool
+	// Pause waits before the i-th try again to open a maildrop that another
+	// session has open; nil: 1 s, doubled each time, at most 30 s.
+	Pause func(ctx context.Context, i int) error
 }
 
 // A Verdict is about one message.
@@ -85,7 +88,7 @@ func (s *Source) Remove(ctx context.Context, o Removal) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.List(ctx); err != nil { // ends the session that is open, and its locks
+	if err := s.listAgain(ctx, o.Pause); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -109,6 +112,31 @@ func (s *Source) Remove(ctx context.Context, o Removal) (*Report, error) {
 	}
 	x.end(ctx, chosen)
 	return r, nil
+}
+
+// busyTries is how often a maildrop is tried that another session has open:
+// about a minute of trying.
+const busyTries = 7
+
+// listAgain ends the session that is open, and its locks, and lists what is on
+// the server in a new one.
+func (s *Source) listAgain(ctx context.Context, pause func(ctx context.Context, i int) error) error {
+	for i := 0; ; i++ {
+		_, err := s.List(ctx)
+		if !errors.Is(err, backup.ErrBusy) || i == busyTries-1 {
+			return err
+		}
+		s.o.Log.Info("the maildrop is busy; trying again", "error", err)
+		if pause == nil {
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-time.After(min(time.Second<<i, 30*time.Second)):
+			}
+		} else if err := pause(ctx, i); err != nil {
+			return err
+		}
+	}
 }
 
 // candidates are the messages of the account's latest snapshot, by unique-id.

@@ -85,7 +85,7 @@ func (p *place) remove(t testing.TB, d *pop3test.Maildrop, policy string, change
 	}
 	src := newSource(&line{drop: d})
 	defer src.Close()
-	o := Removal{Account: "alice/laptop", Policy: parsed, Repo: p.repo, Proof: p.proof(t), Now: tonight}
+	o := Removal{Account: "alice/laptop", Policy: parsed, Repo: p.repo, Proof: p.proof(t), Now: tonight, Pause: now}
 	if change != nil {
 		change(&o)
 	}

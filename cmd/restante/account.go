@@ -72,7 +72,7 @@ func (a *app) account(ctx context.Context, nameOrURL, name string, access *Accou
 			acct.vault = configured.Vault
 		}
 	case !isURL(nameOrURL):
-		err := fmt.Errorf("there is no account %q in the configuration: %w", nameOrURL, errUsage)
+		err := wrongUsage(fmt.Errorf("there is no account %q in the configuration", nameOrURL))
 		if near := nearest(nameOrURL, c.accountNames()); near != "" {
 			return nil, withHint(err, "did you mean %q?", near)
 		}
@@ -82,12 +82,16 @@ func (a *app) account(ctx context.Context, nameOrURL, name string, access *Accou
 		if configured != nil {
 			err = fmt.Errorf("account %q: %w", nameOrURL, err)
 		}
-		return nil, fmt.Errorf("%w: %w", err, errUsage) // without the URL, which may hold a password
+		return nil, wrongUsage(err) // without the URL, which may hold a password
 	}
 	if configured == nil {
 		acct.name = acct.address.Name()
-	} else if err := acct.logInAs(configured); err != nil {
-		return nil, fmt.Errorf("account %q: %w: %w", nameOrURL, err, errUsage)
+	} else {
+		acct.address.Dir = beside(c.path, acct.address.Dir)
+		acct.address.CA = beside(c.path, acct.address.CA)
+		if err := acct.logInAs(configured); err != nil {
+			return nil, wrongUsage(fmt.Errorf("account %q: %w", nameOrURL, err))
+		}
 	}
 	switch {
 	case name != "":
@@ -96,6 +100,12 @@ func (a *app) account(ctx context.Context, nameOrURL, name string, access *Accou
 		if acct.name, err = c.seenFrom(acct.name, configured, access.computer); err != nil {
 			return nil, err
 		}
+	}
+	if oneLine(acct.name) != acct.name {
+		return nil, withHint(wrongUsage(fmt.Errorf("the account's name %q has control characters in it", acct.name)), "give it another one with --name, or in restante.toml")
+	}
+	if acct.connections < 0 {
+		return nil, withHint(wrongUsage(fmt.Errorf("account %q: %d connections are too few", acct.name, acct.connections)), "leave the number out, or write 1 or more")
 	}
 	if configured == nil || configured.OAuth == nil {
 		acct.secret = a.passwordOf(acct, configured, access)
@@ -139,7 +149,7 @@ func (c *config) seenFrom(name string, configured *accountConfig, computer strin
 		computer = hostname()
 	}
 	if computer == "" || strings.ContainsFunc(computer, func(r rune) bool { return r == '/' || unicode.IsSpace(r) || unicode.IsControl(r) }) {
-		return "", withHint(fmt.Errorf("%q is no name of a computer: %w", computer, errUsage), "give it one with --computer, or as computer = \"laptop\" in restante.toml")
+		return "", withHint(wrongUsage(fmt.Errorf("%q is no name of a computer", computer)), "give it one with --computer, or as computer = \"laptop\" in restante.toml")
 	}
 	return name + "/" + computer, nil
 }
@@ -166,11 +176,11 @@ func isURL(s string) bool {
 func (a *app) passwordOf(acct *account, configured *accountConfig, access *AccountAccess) accounts.Secret {
 	switch {
 	case access.PasswordFile != "":
-		return accounts.FromFile(access.PasswordFile, a.log)
+		return accounts.FromFile(access.PasswordFile, a.warnings())
 	case access.PasswordCommand != "":
 		return accounts.FromCommand(access.PasswordCommand, commandTimeout)
 	case configured != nil && configured.PasswordFile != "":
-		return accounts.FromFile(beside(a.file.path, configured.PasswordFile), a.log)
+		return accounts.FromFile(beside(a.file.path, configured.PasswordFile), a.warnings())
 	case configured != nil && configured.PasswordCommand != "":
 		return accounts.FromCommand(configured.PasswordCommand, commandTimeout)
 	case configured != nil && configured.PasswordEnv != "":
@@ -181,13 +191,13 @@ func (a *app) passwordOf(acct *account, configured *accountConfig, access *Accou
 	if _, ok := a.env(accounts.PasswordVariable); ok {
 		return accounts.FromEnvironment(accounts.PasswordVariable)
 	}
-	return accounts.FromPrompt(func(_ context.Context, question string) (string, error) {
-		p, err := a.ask(question)
+	return accounts.FromPrompt(func(ctx context.Context, question string) (string, error) {
+		p, err := a.ask(ctx, question)
 		if err != nil {
 			return "", withHint(fmt.Errorf("no password for %s was given, and %w", acct.name, err), "set %s, or give --password-file or --password-command", accounts.PasswordVariable)
 		}
 		return p, nil
-	}, "Password of "+acct.address.String())
+	}, "Password of "+acct.location())
 }
 
 // accounts finds several accounts; with none named, all of the configuration.
@@ -204,7 +214,7 @@ func (a *app) accounts(ctx context.Context, names []string, name string, access 
 		}
 	}
 	if name != "" && len(names) != 1 {
-		return nil, fmt.Errorf("--name is for one account: %w", errUsage)
+		return nil, wrongUsage(fmt.Errorf("--name is for one account"))
 	}
 	var list []*account
 	for _, n := range names {
@@ -234,7 +244,7 @@ func (a *app) accountName(nameOrURL string) (string, error) {
 	}
 	address, err := parseAddress(raw)
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", err, errUsage)
+		return "", wrongUsage(err)
 	}
 	if configured == nil {
 		name = address.Name()
@@ -247,17 +257,10 @@ func (a *app) accountName(nameOrURL string) (string, error) {
 
 func (acct *account) dialer(a *app) (*accounts.Dialer, error) {
 	o := imapconn.Options{ClientName: "restante", ClientVersion: version(), Log: a.log}
-	var d *accounts.Dialer
-	var err error
 	if acct.tokens != nil {
-		d, err = accounts.NewTokenDialer(acct.address, acct.tokens, o)
-	} else {
-		d, err = accounts.NewDialer(acct.address, acct.secret, o)
+		return accounts.NewTokenDialer(acct.address, acct.tokens, o)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("account %q: %w", acct.name, err)
-	}
-	return d, nil
+	return accounts.NewDialer(acct.address, acct.secret, o)
 }
 
 // source is where the account's mail is read.
@@ -313,7 +316,7 @@ func (acct *account) target(a *app) (restore.Target, error) {
 		return nil, export.NotInPlace(acct.address.Dir)
 	}
 	if acct.address.Scheme.Maildrop() {
-		return nil, withHint(fmt.Errorf("account %q: POP3 cannot put mail into a maildrop: %w", acct.name, errUsage), "say where to: --to imaps://USER@HOST, --to maildir:DIR or --to mbox:DIR")
+		return nil, withHint(wrongUsage(fmt.Errorf("account %q: POP3 cannot put mail into a maildrop", acct.name)), "say where to: --to imaps://USER@HOST, --to maildir:DIR or --to mbox:DIR")
 	}
 	d, err := acct.dialer(a)
 	if err != nil {

@@ -112,7 +112,7 @@ func (c *accountsTestCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if len(list) == 0 {
-		return withHint(fmt.Errorf("which account? %w", errUsage), "restante accounts test imaps://alice@mail.example.org, or write accounts into restante.toml")
+		return withHint(wrongUsage(errors.New("which account?")), "restante accounts test imaps://alice@mail.example.org, or write accounts into restante.toml")
 	}
 	results := make([]testedJSON, len(list))
 	var mu sync.Mutex // guards what follows, and the output

@@ -74,7 +74,7 @@ type missingJSON struct {
 func (c *backupCmd) Run(ctx context.Context, a *app) error {
 	c.computer = c.Computer
 	if c.ThisComputer && len(c.Accounts) > 0 {
-		return fmt.Errorf("--this-computer finds the accounts itself, so name none: %w", errUsage)
+		return wrongUsage(errors.New("--this-computer finds the accounts itself, so name none"))
 	}
 	if c.PrintSchedule {
 		return c.printSchedule(a)
@@ -84,7 +84,7 @@ func (c *backupCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if len(list) == 0 {
-		return withHint(fmt.Errorf("which account? %w", errUsage), "restante backup imaps://alice@mail.example.org, or write accounts into restante.toml")
+		return withHint(wrongUsage(fmt.Errorf("which account?")), "restante backup imaps://alice@mail.example.org, or write accounts into restante.toml")
 	}
 	repo, store, err := a.openRepository(ctx, true)
 	if err != nil {
@@ -121,7 +121,7 @@ func (c *backupCmd) Run(ctx context.Context, a *app) error {
 	case len(list) == 1 && len(failed) == 1, ctx.Err() != nil && len(failed) > 0:
 		return failed[len(failed)-1]
 	case len(failed) > 0:
-		return fmt.Errorf("%w: %d of %d accounts", errReported, len(failed), len(list))
+		return failedAlike(failed)
 	case incomplete:
 		return errIncomplete
 	}
@@ -166,8 +166,11 @@ func (c *backupCmd) one(ctx context.Context, a *app, repo *storage.Repository, a
 	j.Seconds = time.Since(began).Seconds()
 	if err != nil {
 		j.Error, j.Login = err.Error(), errors.Is(err, oauth.ErrLoginNeeded)
-		if progress.Commits.Load() > 0 {
+		switch {
+		case progress.Commits.Load() > 0:
 			err = withPartial(err, progress.MessagesDone.Load())
+		case ctx.Err() != nil:
+			err = withHint(err, "nothing was committed yet; the next run begins where the last snapshot is")
 		}
 		return j, err
 	}
@@ -198,7 +201,7 @@ func withPartial(err error, read int64) error {
 
 func (c *backupCmd) print(a *app, r *backup.Result, took time.Duration) {
 	s := r.Snapshot
-	fmt.Fprintf(a.out, "%s: snapshot %s: %s in %s, %s\n", s.Account, s.ID.Short(), messages(s.Messages), number(int64(s.Folders), "folder"), octets(s.Bytes))
+	fmt.Fprintf(a.out, "%s: snapshot %s: %s in %s, %s\n", oneLine(s.Account), s.ID.Short(), messages(s.Messages), number(int64(s.Folders), "folder"), octets(s.Bytes))
 	fmt.Fprintf(a.out, "  %s new (%s read), %s gone, %s with other flags; %s stored in %s\n",
 		count(s.Stats.New), octets(s.Stats.Read), count(s.Stats.Gone), count(s.Stats.Flagged), octets(s.Stats.Stored), took.Round(10*time.Millisecond))
 	for _, n := range s.Notes {

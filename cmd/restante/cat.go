@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -18,7 +19,7 @@ type catCmd struct {
 }
 
 func (*catCmd) Help() string {
-	return `The message comes out with the octets that the server sent.
+	return `The message comes out with the octets that the server sent. Only on a terminal, control characters are shown as ^X instead: a message could make it do something.
 
 Example:
 
@@ -28,23 +29,23 @@ Example:
 func (c *catCmd) Run(ctx context.Context, a *app) (err error) {
 	folder, uid, err := restore.ParseReference(c.Message)
 	if err != nil {
-		return fmt.Errorf("%w: %w", err, errUsage)
+		return wrongUsage(err)
 	}
-	repo, tree, err := a.openAt(ctx, c.Account, c.At)
+	repo, tree, err := a.openAt(ctx, c.Account, "--at", c.At)
 	if err != nil {
 		return err
 	}
 	defer repo.Close()
 	f := tree.Folder(storage.FolderLevels(folder))
 	if f == nil {
-		return withHint(fmt.Errorf("snapshot %s has no folder %q", tree.Snapshot.ID.Short(), folder), "restante ls %s lists the folders", c.Account)
+		return withHint(fmt.Errorf("snapshot %s has no folder %q", tree.Snapshot.ID.Short(), folder), "restante ls %s lists the folders", shellWord(c.Account))
 	}
 	m, found, err := f.Message(ctx, uid)
 	if err != nil {
 		return err
 	}
 	if !found {
-		return withHint(fmt.Errorf("snapshot %s has no message %d in %q", tree.Snapshot.ID.Short(), uid, folder), "restante ls %s %q lists the messages", c.Account, folder)
+		return withHint(fmt.Errorf("snapshot %s has no message %d in %q", tree.Snapshot.ID.Short(), uid, folder), "restante ls %s %s lists the messages", shellWord(c.Account), shellWord(folder))
 	}
 	out := a.out
 	if c.Output != "" {
@@ -63,8 +64,15 @@ func (c *catCmd) Run(ctx context.Context, a *app) (err error) {
 		out = file
 	}
 	w := bufio.NewWriterSize(out, 64<<10)
-	if err := repo.WriteMessage(ctx, w, tree.Snapshot.Vault, m.Recipe); err != nil {
+	if !terminal(out) {
+		if err := repo.WriteMessage(ctx, w, tree.Snapshot.Vault, m.Recipe); err != nil {
+			return err
+		}
+		return w.Flush()
+	}
+	visible := &visibleWriter{w: w}
+	if err := repo.WriteMessage(ctx, visible, tree.Snapshot.Vault, m.Recipe); err != nil {
 		return err
 	}
-	return w.Flush()
+	return errors.Join(visible.flush(), w.Flush())
 }

@@ -28,14 +28,14 @@ Example:
 }
 
 func (c *checkCmd) Run(ctx context.Context, a *app) error {
-	share := float64(c.ReadData)
+
 	repo, store, err := a.openRepository(ctx, false)
 	if err != nil {
 		return err
 	}
 	defer repo.Close()
 	p := a.progress()
-	checked, err := repo.Check(ctx, storage.CheckOptions{ReadData: share, Progress: func(now storage.CheckProgress) { p.step(now.Step, now.Done, now.Total) }})
+	checked, err := repo.Check(ctx, storage.CheckOptions{ReadData: float64(c.ReadData), Progress: func(now storage.CheckProgress) { p.step(now.Step, now.Done, now.Total) }})
 	p.end()
 	if err != nil {
 		return err
@@ -45,7 +45,7 @@ func (c *checkCmd) Run(ctx context.Context, a *app) error {
 	} else {
 		fmt.Fprintf(a.out, "checked %s, %s, %s, %s (%s), %s\n", number(int64(checked.Entries), "ledger entry"), number(int64(checked.Snapshots), "snapshot"),
 			messages(checked.Messages), number(int64(checked.Packs), "pack"), octets(checked.PackBytes), number(int64(checked.Indexes), "index"))
-		if share > 0 {
+		if c.ReadData > 0 {
 			fmt.Fprintf(a.out, "read and proved %s, %s\n", number(int64(checked.PacksRead), "pack"), octets(checked.BytesRead))
 		}
 		if checked.Unneeded > 0 {

@@ -181,43 +181,28 @@ func configPaths() []string {
 // error with the line, and the key that may have been meant.
 func parseConfig(path string, b []byte) (*config, error) {
 	c := &config{path: path}
-	d := toml.NewDecoder(bytes.NewReader(b))
+	d := toml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(b, []byte("\ufeff")))) // some editors begin files with it
 	d.DisallowUnknownFields()
 	err := d.Decode(c)
 	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok {
-		first := strict.Errors[0]
-		line, _ := first.Position()
-		key := inTable(first.Key(), b, line)
-		unknown := key[len(key)-1]
-		err := fmt.Errorf("%s:%d: unknown key %q: %w", path, line, strings.Join(key, "."), errUsage)
-		known := tomlKeys(reflect.TypeFor[config]())
-		if len(key) > 2 && key[0] == "account" {
-			known = tomlKeys(reflect.TypeFor[accountConfig]())
-		}
-		if len(key) > 2 && key[0] == "group" {
-			known = tomlKeys(reflect.TypeFor[groupConfig]())
-		}
-		if len(key) > 3 && key[0] == "account" && key[2] == "oauth" {
-			known = tomlKeys(reflect.TypeFor[oauthConfig]())
-		}
-		if near := nearest(unknown, known); near != "" {
-			return nil, withHint(err, "did you mean %q?", near)
-		}
-		return nil, withHint(err, "known here are: %s", strings.Join(known, ", "))
+		line, _ := strict.Errors[0].Position()
+		return nil, unknownKey(path, line, inTable(strict.Errors[0].Key(), b, line))
 	}
 	if broken, ok := errors.AsType[*toml.DecodeError](err); ok {
-		line, column := broken.Position()
-		return nil, withHint(fmt.Errorf("%s:%d:%d: %s: %w", path, line, column, strings.TrimPrefix(broken.Error(), "toml: "), errUsage), "%s", broken.String())
+		return nil, brokenConfig(path, broken)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", path, err, errUsage)
+		return nil, wrongUsage(fmt.Errorf("%s: %w", path, err))
 	}
 	if err := c.proveGroups(); err != nil {
 		return nil, err
 	}
 	for name, account := range c.Accounts {
-		if (account == nil || account.URL == "") && len(c.Groups) == 0 { // else it may be of a group
-			return nil, withHint(fmt.Errorf("%s: account %q has no url: %w", path, name, errUsage), "add a line such as: url = \"imaps://%s@mail.example.org\"", name)
+		switch {
+		case (account == nil || account.URL == "") && len(c.Groups) == 0: // else it may be of a group
+			return nil, withHint(wrongUsage(fmt.Errorf("%s: account %q has no url", path, name)), "add a line such as: url = \"imaps://%s@mail.example.org\"", name)
+		case account != nil && account.Connections < 0:
+			return nil, withHint(wrongUsage(fmt.Errorf("%s: account %q: %d connections are too few", path, name, account.Connections)), "leave the line out, or write 1 or more")
 		}
 	}
 	if err := c.proveKeep(); err != nil {
@@ -238,6 +223,51 @@ func inTable(key []string, file []byte, line int) []string {
 		return key
 	}
 	return []string{key[0], key[1], "oauth", key[2]}
+}
+
+// unknownKey says what may have been meant by a key.
+func unknownKey(path string, line int, key []string) error {
+	err := wrongUsage(fmt.Errorf("%s:%d: unknown key %q", path, line, strings.Join(key, ".")))
+	known, unknown := tomlKeys(reflect.TypeFor[config]()), key[0]
+	switch {
+	case len(key) > 3 && key[0] == "account" && key[2] == "oauth":
+		known, unknown = tomlKeys(reflect.TypeFor[oauthConfig]()), key[3]
+	case len(key) > 2 && key[0] == "account":
+		known, unknown = tomlKeys(reflect.TypeFor[accountConfig]()), key[2]
+	case len(key) > 2 && key[0] == "group":
+		known, unknown = tomlKeys(reflect.TypeFor[groupConfig]()), key[2]
+	}
+	switch near := nearest(unknown, known); {
+	case unknown == "password" || unknown == "passphrase":
+		return withHint(err, "secrets do not stand in this file: write %s-file or %s-command", unknown, unknown)
+	case near != "":
+		return withHint(err, "did you mean %q?", near)
+	}
+	return withHint(err, "known here are: %s", strings.Join(known, ", "))
+}
+
+// brokenConfig says where the file cannot be read, and never what stands
+// there: it may be a secret that somebody has put into the wrong place.
+func brokenConfig(path string, broken *toml.DecodeError) error {
+	line, column := broken.Position()
+	where := fmt.Sprintf("%s:%d:%d", path, line, column)
+	key := broken.Key()
+	if !strings.Contains(broken.Error(), "cannot decode") && !strings.Contains(broken.Error(), "cannot store") {
+		return withHint(wrongUsage(fmt.Errorf("%s: %s", where, strings.TrimPrefix(broken.Error(), "toml: "))),
+			"lines look like: repository = \"/srv/mail-archive\"; accounts begin with: [account.NAME]")
+	}
+	if len(key) < 2 && (len(key) == 0 || key[0] == "account") || len(key) == 2 && key[0] == "account" {
+		return withHint(wrongUsage(fmt.Errorf("%s: an account is a table", where)), "begin it with a line [account.NAME], and the next with url =")
+	}
+	last := key[len(key)-1]
+	form, example := "a text", "\"…\""
+	switch last {
+	case "connections":
+		form, example = "a number", "3"
+	case "exclude":
+		form, example = "a list of texts", "[\"Trash\", \"Lists/**\"]"
+	}
+	return withHint(wrongUsage(fmt.Errorf("%s: %q has to be %s", where, strings.Join(key, "."), form)), "write it as: %s = %s", last, example)
 }
 
 func tomlKeys(t reflect.Type) (keys []string) {

@@ -162,7 +162,7 @@ func (d *demo) directory() (remove func(), err error) {
 		return nil, err
 	}
 	if len(there) > 0 {
-		return nil, withHint(fmt.Errorf("%s is not empty: %w", d.dir, errUsage), "give --keep a directory that is new")
+		return nil, withHint(wrongUsage(fmt.Errorf("%s is not empty", d.dir)), "give --keep a directory that is new")
 	}
 	return func() { os.RemoveAll(d.path("cache")) }, nil
 }
@@ -201,9 +201,9 @@ func (d *demo) run(ctx context.Context, line string, head, tail int) (spent, err
 func (d *demo) exec(ctx context.Context, line string, asJSON bool) ([]byte, *app, error) {
 	var out bytes.Buffer
 	a := &app{Globals: &Globals{Config: d.path("restante.toml"), CacheDir: d.path("cache"), Quiet: true, JSON: asJSON},
-		in: strings.NewReader(""), out: &out, err: &out, log: d.a.log, env: func(string) (string, bool) { return "", false }, workFactor: demoWorkFactor}
+		in: strings.NewReader(""), out: &out, err: &out, screen: &screen{w: &out}, log: d.a.log, env: func(string) (string, bool) { return "", false }, workFactor: demoWorkFactor}
 	a.ask = a.prompt
-	parser, err := kong.New(new(cli), kong.Name("restante"), kong.Exit(func(int) {}))
+	parser, err := kong.New(new(cli), kong.Name("restante"), kong.Vars{"since": sinceUsually}, kong.Exit(func(int) {}))
 	if err != nil {
 		return nil, a, err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +19,7 @@ import (
 )
 
 // quietLog is a log that nobody reads.
-var quietLog = newLog(io.Discard, false)
+var quietLog = newLog(io.Discard, slog.LevelError)
 
 // Whatever the surroundings, the demo uses nothing of them and leaves nothing
 // behind.
@@ -103,7 +104,7 @@ func TestDemoKeepsARepositoryThatCanBeLookedAt(t *testing.T) {
 func demoWith(t *testing.T, ctx context.Context, meddle func(after string, s *demoServer)) (code int, out string) {
 	t.Helper()
 	var b bytes.Buffer
-	a := &app{Globals: &Globals{}, in: strings.NewReader(""), out: &b, err: &b, log: quietLog, env: lookupEnv}
+	a := &app{Globals: &Globals{}, in: strings.NewReader(""), out: &b, err: &b, screen: &screen{w: &b}, log: quietLog, env: lookupEnv}
 	return a.report((&demoCmd{meddle: meddle}).Run(ctx, a)), b.String()
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"restante/storage"
 )
@@ -17,6 +16,8 @@ type diffCmd struct {
 
 func (*diffCmd) Help() string {
 	return `Messages are told apart by their octets, so one that was moved is shown as moved. Lines begin with + (new), - (gone), > (moved) or ! (other flags).
+
+Where the account has no snapshot as old as --from says, its first one is taken.
 
 Example:
 
@@ -31,20 +32,24 @@ type changeJSON struct {
 }
 
 func (c *diffCmd) Run(ctx context.Context, a *app) error {
-	repo, from, err := a.openAt(ctx, c.Account, c.From)
+	point, err := parsePoint("--from", c.From)
+	if err != nil {
+		return err
+	}
+	repo, to, err := a.openAt(ctx, c.Account, "--to", c.To)
 	if err != nil {
 		return err
 	}
 	defer repo.Close()
-	point, err := storage.ParsePoint(c.To, time.Now())
-	if err != nil {
-		return fmt.Errorf("%w: %w", err, errUsage)
-	}
-	later, err := repo.At(from.Snapshot.Account, point)
+	later := to.Snapshot
+	since, err := repo.Since(later.Account, point)
 	if err != nil {
 		return err
 	}
-	to, err := repo.OpenSnapshot(ctx, later)
+	if point.Before(since[0]) && !a.JSON {
+		fmt.Fprintf(a.err, "There is no snapshot from %s or before; this is since the first one.\n", oneLine(c.From))
+	}
+	from, err := repo.OpenSnapshot(ctx, since[0])
 	if err != nil {
 		return err
 	}
@@ -59,7 +64,7 @@ func (c *diffCmd) Run(ctx context.Context, a *app) error {
 			"added": changesToJSON(d.Added), "removed": changesToJSON(d.Removed), "moved": changesToJSON(d.Moved), "flagged": changesToJSON(d.Flagged),
 		})
 	}
-	fmt.Fprintf(a.out, "%s from %s to %s:\n", later.Account, at(from.Snapshot.StartedAt()), at(later.StartedAt()))
+	fmt.Fprintf(a.out, "%s from %s to %s:\n", oneLine(later.Account), at(from.Snapshot.StartedAt()), at(later.StartedAt()))
 	for _, f := range d.FoldersAdded {
 		fmt.Fprintf(a.out, "+ folder %s\n", oneLine(f))
 	}
@@ -77,7 +82,7 @@ func (c *diffCmd) Run(ctx context.Context, a *app) error {
 	line("-", d.Removed, none)
 	line(">", d.Moved, func(ch *storage.Change) string { return "  → " + oneLine(ch.To) })
 	line("!", d.Flagged, func(ch *storage.Change) string {
-		return fmt.Sprintf("  (%s) → (%s)", strings.Join(ch.Before, " "), strings.Join(ch.Message.Flags, " "))
+		return fmt.Sprintf("  (%s) → (%s)", oneLine(strings.Join(ch.Before, " ")), oneLine(strings.Join(ch.Message.Flags, " ")))
 	})
 	fmt.Fprintf(a.out, "%s new, %s gone, %s moved, %s with other flags\n", count(int64(len(d.Added))), count(int64(len(d.Removed))), count(int64(len(d.Moved))), count(int64(len(d.Flagged))))
 	return nil

@@ -1,9 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"strings"
 
@@ -27,6 +27,8 @@ const (
 	exitRefused      = 12
 )
 
+const exitCodes = "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but incomplete; 10 no repository; 11 wrong key; 12 the store refused."
+
 var (
 	// errIncomplete: it is done, but for what was reported.
 	errIncomplete = errors.New("done, but incomplete")
@@ -35,6 +37,19 @@ var (
 	errInterrupted = errors.New("interrupted")
 	errUsage       = errors.New("wrong usage")
 )
+
+// A marked error is told apart as another one is, and does not say so.
+type marked struct {
+	error
+	as error
+}
+
+func (m *marked) Unwrap() error { return m.error }
+
+func (m *marked) Is(target error) bool { return target == m.as }
+
+// wrongUsage marks what whoever typed the command can put right.
+func wrongUsage(err error) error { return &marked{err, errUsage} }
 
 // A hinted error says what to do about it.
 type hinted struct {
@@ -51,6 +66,14 @@ func withHint(err error, format string, a ...any) error {
 	return &hinted{err, fmt.Sprintf(format, a...)}
 }
 
+// errorJSON is how errors are printed for programs, on standard error and in
+// one line each.
+type errorJSON struct {
+	Error string `json:"error"`
+	Hint  string `json:"hint"` // empty: there is none
+	Code  int    `json:"code"` // the exit code, had it been the only one
+}
+
 // report prints an error with its hint on the next line, and returns the exit
 // code.
 func (a *app) report(err error) int {
@@ -62,13 +85,18 @@ func (a *app) report(err error) int {
 		return code
 	}
 	hint := hintFor(err)
+	a.screen.clear()
 	if a.JSON {
-		json.NewEncoder(a.err).Encode(map[string]any{"error": err.Error(), "hint": hint, "code": code})
+		writeJSON(a.err, errorJSON{err.Error(), hint, code}, "")
 		return code
 	}
-	fmt.Fprintf(a.err, "restante: %v\n", err)
-	if hint != "" {
-		fmt.Fprintf(a.err, "  hint: %s\n", strings.ReplaceAll(hint, "\n", "\n        "))
+	fmt.Fprintf(a.err, "restante: %s\n", oneLine(strings.ReplaceAll(err.Error(), "\n", "; ")))
+	before := "  hint: "
+	for line := range strings.SplitSeq(hint, "\n") {
+		if hint != "" {
+			fmt.Fprintf(a.err, "%s%s\n", before, oneLine(line))
+		}
+		before = "        "
 	}
 	return code
 }
@@ -89,6 +117,18 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
+// failedAlike is the error of a run over several accounts whose failures were
+// reported one by one: it has their exit code if it is the same one.
+func failedAlike(failed []error) error {
+	kind := failed[0]
+	for _, err := range failed {
+		if exitCode(err) != exitCode(kind) {
+			return errReported
+		}
+	}
+	return &marked{kind, errReported}
+}
+
 // hintFor says what can be done about an error.
 func hintFor(err error) string {
 	var h interface {
@@ -102,7 +142,7 @@ func hintFor(err error) string {
 	_, op := errors.AsType[*net.OpError](err)
 	switch {
 	case errors.Is(err, errInterrupted):
-		return "what was committed until then is kept; the next run goes on from there"
+		return "nothing was lost; it can be run again"
 	case errors.Is(err, storage.ErrNoRepository):
 		return "make one with: restante init --repository WHERE"
 	case errors.Is(err, storage.ErrExists):
@@ -114,7 +154,7 @@ func hintFor(err error) string {
 	case errors.Is(err, objects.ErrBroken):
 		return "this store would lose mail when two programs write at the same time; use another one, or a version of it that honours conditional writes (If-None-Match)"
 	case errors.Is(err, objects.ErrRefused):
-		return "check the permissions and credentials (for S3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, the bucket's name and policy)"
+		return "check the permissions and credentials (for S3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, the bucket's name and policy; for a directory: whose it is)"
 	case errors.Is(err, ledger.ErrShorter):
 		return "something put the store back to an older state. If that was meant, delete the local cache of it (restante stats shows where) and run again"
 	case errors.Is(err, ledger.ErrNewer):
@@ -123,12 +163,14 @@ func hintFor(err error) string {
 		return "run the same again when the store answers; nothing is stored twice"
 	case errors.Is(err, storage.ErrImplausible):
 		return "restante check --read-data names everything that is damaged. Nothing is removed until it is mended, or the snapshots that need it are forgotten"
-	case errors.Is(err, ledger.ErrChain), errors.Is(err, storage.ErrDamaged), errors.Is(err, storage.ErrMissing):
+	case errors.Is(err, ledger.ErrChain), errors.Is(err, ledger.ErrHole), errors.Is(err, storage.ErrDamaged), errors.Is(err, storage.ErrMissing):
 		return "restante check --read-data names everything that is damaged; a copy or an older version of the object in the store mends it"
 	case errors.Is(err, storage.ErrNoSnapshot):
 		return "restante snapshots lists what there is"
 	case errors.Is(err, storage.ErrHeld):
 		return "what is under a hold stays until the hold is released"
+	case errors.Is(err, restore.ErrNotFound):
+		return "restante ls ACCOUNT lists the folders, and restante ls ACCOUNT FOLDER the messages of one"
 	case errors.Is(err, storage.ErrPruned):
 		return "run it again"
 	case errors.Is(err, imapconn.ErrLogin):
@@ -145,8 +187,14 @@ func hintFor(err error) string {
 		return "the server has too many connections or asks for patience; try again later, or with --connections 1"
 	case errors.Is(err, restore.ErrRoom):
 		return "restore less with --folder or --message, or have the quota raised"
-	case errors.Is(err, imapconn.ErrTimeout), errors.Is(err, pop3conn.ErrTimeout), dns, op:
+	case errors.Is(err, imapconn.ErrTimeout), errors.Is(err, pop3conn.ErrTimeout):
+		return "check the host name, the port and the network; a port for TLS from the start (993, 995) says nothing to imap:// and pop3://, and wants imaps:// or pop3s://"
+	case dns, op:
 		return "check the host name, the port and the network"
+	case errors.Is(err, fs.ErrNotExist):
+		return "check the path; what restante.toml says is looked for beside that file"
+	case errors.Is(err, fs.ErrPermission):
+		return "check whose file it is, and who may read it"
 	}
 	return ""
 }

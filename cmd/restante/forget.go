@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,10 +63,10 @@ func (c *forgetCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if len(c.Snapshot) > 0 && (len(c.Accounts) != 1 || given != nil) {
-		return withHint(fmt.Errorf("--snapshot goes with one account and without keep rules: %w", errUsage), "restante forget alice --snapshot 3f0a9c21")
+		return withHint(wrongUsage(errors.New("--snapshot goes with one account and without keep rules")), "restante forget alice --snapshot 3f0a9c21")
 	}
 	if given != nil && len(c.Accounts) == 0 {
-		return withHint(fmt.Errorf("rules on the command line need accounts: %w", errUsage), "restante forget alice --keep-daily 30")
+		return withHint(wrongUsage(errors.New("rules on the command line need accounts")), "restante forget alice --keep-daily 30")
 	}
 	repo, _, err := a.openRepository(ctx, false)
 	if err != nil {
@@ -120,7 +121,7 @@ func (c *forgetCmd) policies(a *app, file *config, repo *storage.Repository, giv
 				continue
 			}
 			if p == nil {
-				return nil, nil, withHint(fmt.Errorf("what is to be kept of %q? %w", name, errUsage), "say --keep-daily 30, or write keep = \"daily 30, monthly 12\" into restante.toml")
+				return nil, nil, withHint(wrongUsage(fmt.Errorf("what is to be kept of %q?", name)), "say --keep-daily 30, or write keep = \"daily 30, monthly 12\" into restante.toml")
 			}
 		}
 		if !slices.Contains(names, name) {
@@ -129,7 +130,7 @@ func (c *forgetCmd) policies(a *app, file *config, repo *storage.Repository, giv
 		policies[name] = p
 	}
 	if len(names) == 0 {
-		return nil, nil, withHint(fmt.Errorf("no account has keep rules: %w", errUsage), "write keep = \"last 7, daily 30, monthly 12\" into restante.toml, or name an account with --keep-daily 30 and the like")
+		return nil, nil, withHint(wrongUsage(errors.New("no account has keep rules")), "write keep = \"last 7, daily 30, monthly 12\" into restante.toml, or name an account with --keep-daily 30 and the like")
 	}
 	return names, policies, nil
 }
@@ -141,7 +142,7 @@ func (c *forgetCmd) named(ctx context.Context, a *app, repo *storage.Repository,
 	for _, text := range c.Snapshot {
 		p, err := storage.ParsePoint(text, time.Now())
 		if err != nil || !p.IsID() {
-			return withHint(fmt.Errorf("--snapshot: %q is no snapshot's id: %w", text, errUsage), "restante snapshots %s lists them", account)
+			return withHint(wrongUsage(fmt.Errorf("--snapshot: %q is no snapshot's id", text)), "restante snapshots %s lists them", account)
 		}
 		s, err := repo.At(account, p)
 		if err != nil {

@@ -42,9 +42,9 @@ func (c *config) proveGroups() error {
 		g := c.Groups[name]
 		switch {
 		case g.URL == "":
-			return withHint(fmt.Errorf("%s: group %q has no url: %w", c.path, name, errUsage), "add a line such as: url = \"imaps://{user}@mail.example.org\"")
+			return withHint(wrongUsage(fmt.Errorf("%s: group %q has no url", c.path, name)), "add a line such as: url = \"imaps://{user}@mail.example.org\"")
 		case (g.List == "") == (g.ListCommand == ""):
-			return withHint(fmt.Errorf("%s: group %q wants either a list or a list-command: %w", c.path, name, errUsage), "add a line such as: list = \"users.csv\"")
+			return withHint(wrongUsage(fmt.Errorf("%s: group %q wants either a list or a list-command", c.path, name)), "add a line such as: list = \"users.csv\"")
 		}
 	}
 	return nil
@@ -71,7 +71,7 @@ func (a *app) expanded(ctx context.Context) (*config, error) {
 		}
 		for name, m := range members {
 			if other := all[name]; other != nil {
-				return nil, withHint(fmt.Errorf("groups %q and %q both have an account %q: %w", other.group, group, name, errUsage), "give one of them another name = \"…\"")
+				return nil, withHint(wrongUsage(fmt.Errorf("groups %q and %q both have an account %q", other.group, group, name)), "give one of them another name = \"…\"")
 			}
 			m.group = group
 			all[name] = m
@@ -84,7 +84,7 @@ func (a *app) expanded(ctx context.Context) (*config, error) {
 		case m != nil && own != nil:
 			m.override(own)
 		case m == nil:
-			return nil, withHint(fmt.Errorf("%s: account %q has no url, and no group has it: %w", c.path, name, errUsage), "add a line such as: url = \"imaps://%s@mail.example.org\"", name)
+			return nil, withHint(wrongUsage(fmt.Errorf("%s: account %q has no url, and no group has it", c.path, name)), "add a line such as: url = \"imaps://%s@mail.example.org\"", name)
 		}
 	}
 	c.Accounts, a.groupsRead = all, true
@@ -101,16 +101,16 @@ func (g *groupConfig) members(ctx context.Context, path string) (map[string]*acc
 		users, err = accounts.UsersFromCommand(ctx, g.ListCommand, commandTimeout)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", err, errUsage)
+		return nil, wrongUsage(err)
 	}
 	members := map[string]*accountConfig{}
 	for _, u := range users {
 		name, m, err := g.member(u)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", err, errUsage)
+			return nil, wrongUsage(err)
 		}
 		if members[name] != nil {
-			return nil, withHint(fmt.Errorf("two users have an account %q: %w", name, errUsage), "have the users in its name: name = \"{user}\"")
+			return nil, withHint(wrongUsage(fmt.Errorf("two users have an account %q", name)), "have the users in its name: name = \"{user}\"")
 		}
 		members[name] = m
 	}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"restante/storage"
 	"restante/storage/objects"
@@ -28,6 +31,9 @@ Example:
 }
 
 func (c *initCmd) Run(ctx context.Context, a *app) error {
+	if err := a.ownDirectory(); err != nil {
+		return err
+	}
 	store, err := a.openStore(ctx, true)
 	if err != nil {
 		return err
@@ -58,6 +64,28 @@ func (c *initCmd) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
+// ownDirectory refuses a directory that holds something else already. What an
+// init that was interrupted left there is no harm.
+func (a *app) ownDirectory() error {
+	where, err := a.where()
+	if err != nil || isBucket(where) {
+		return err
+	}
+	entries, err := os.ReadDir(where)
+	if err != nil {
+		return nil // openStore says what it is
+	}
+	for _, e := range entries {
+		switch name := e.Name(); {
+		case name == "config":
+			return nil
+		case name != "lost+found" && name != ".tmp" && !strings.HasPrefix(name, "probe-"):
+			return withHint(wrongUsage(fmt.Errorf("%s holds other files, among them %q", where, name)), "a repository wants a directory of its own, such as %s", filepath.Join(where, "restante"))
+		}
+	}
+	return nil
+}
+
 // newPassphrase is a passphrase that is to be used from now on.
 func (a *app) newPassphrase(ctx context.Context) (string, error) {
 	p, given, err := a.givenPassphrase(ctx)
@@ -65,19 +93,19 @@ func (a *app) newPassphrase(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if !given {
-		if p, err = a.ask("New passphrase"); err != nil {
-			return "", withHint(fmt.Errorf("no passphrase was given, and %w: %w", err, errUsage), "set RESTANTE_PASSPHRASE, or give --passphrase-file or --passphrase-command")
+		if p, err = a.ask(ctx, "New passphrase"); err != nil {
+			return "", withHint(wrongUsage(fmt.Errorf("no passphrase was given, and %w", err)), "set RESTANTE_PASSPHRASE, or give --passphrase-file or --passphrase-command")
 		}
-		again, err := a.ask("The same again")
+		again, err := a.ask(ctx, "The same again")
 		if err != nil {
 			return "", err
 		}
 		if again != p {
-			return "", errors.New("the two passphrases differ")
+			return "", wrongUsage(errors.New("the two passphrases differ"))
 		}
 	}
 	if p == "" {
-		return "", fmt.Errorf("the passphrase is empty: %w", errUsage)
+		return "", withHint(wrongUsage(errors.New("the passphrase is empty")), "any sentence will do that nobody else knows")
 	}
 	return p, nil
 }

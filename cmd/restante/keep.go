@@ -27,7 +27,7 @@ func (k *KeepRules) given() (retention.Policy, error) {
 	if k.Keep != "" {
 		var err error
 		if p, err = retention.Parse(k.Keep); err != nil {
-			return nil, fmt.Errorf("--keep: %w: %w", err, errUsage)
+			return nil, wrongUsage(fmt.Errorf("--keep: %w", err))
 		}
 	}
 	for i, value := range []string{k.KeepLast, k.KeepHourly, k.KeepDaily, k.KeepWeekly, k.KeepMonthly, k.KeepYearly, k.KeepWithin} {
@@ -36,7 +36,7 @@ func (k *KeepRules) given() (retention.Policy, error) {
 		}
 		r, err := retention.NewRule(retention.Names[i], value)
 		if err != nil {
-			return nil, fmt.Errorf("--keep-%s: %w: %w", retention.Names[i], err, errUsage)
+			return nil, wrongUsage(fmt.Errorf("--keep-%s: %w", retention.Names[i], err))
 		}
 		p = append(p, r)
 	}
@@ -54,7 +54,7 @@ func (k *KeepRules) zone(c *config) (*time.Location, error) {
 	}
 	zone, err := time.LoadLocation(name)
 	if err != nil {
-		return nil, withHint(fmt.Errorf("time zone %q: %w: %w", name, err, errUsage), "write it as Europe/Berlin or UTC")
+		return nil, withHint(wrongUsage(fmt.Errorf("time zone %q: %w", name, err)), "write it as Europe/Berlin or UTC")
 	}
 	return zone, nil
 }
@@ -71,7 +71,7 @@ func (c *config) keepRules(account string) (retention.Policy, error) {
 	}
 	p, err := retention.Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %s: %w: %w", c.path, where, err, errUsage)
+		return nil, wrongUsage(fmt.Errorf("%s: %s: %w", c.path, where, err))
 	}
 	return p, nil
 }

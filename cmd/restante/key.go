@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -80,7 +81,7 @@ Example:
 func (c *keyAddCmd) Run(ctx context.Context, a *app) error {
 	lock := storage.Lock{Label: c.Label, Recipient: c.Recipient}
 	if c.NewPassphraseFile != "" {
-		p, err := accounts.FromFile(c.NewPassphraseFile, a.log)(ctx)
+		p, err := accounts.FromFile(c.NewPassphraseFile, a.warnings())(ctx)
 		if err != nil {
 			return err
 		}
@@ -92,15 +93,15 @@ func (c *keyAddCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer repo.Close()
 	if lock.Passphrase == "" && lock.Recipient == "" {
-		if lock.Passphrase, err = a.ask("New passphrase"); err != nil {
-			return withHint(fmt.Errorf("no new passphrase was given, and %w: %w", err, errUsage), "give --new-passphrase-file or --recipient")
+		if lock.Passphrase, err = a.ask(ctx, "New passphrase"); err != nil {
+			return withHint(wrongUsage(fmt.Errorf("no new passphrase was given, and %w", err)), "give --new-passphrase-file or --recipient")
 		}
-		again, err := a.ask("The same again")
+		again, err := a.ask(ctx, "The same again")
 		if err != nil {
 			return err
 		}
 		if again != lock.Passphrase {
-			return fmt.Errorf("the two passphrases differ: %w", errUsage)
+			return wrongUsage(errors.New("the two passphrases differ"))
 		}
 	}
 	k, err := repo.AddKey(ctx, lock)

@@ -10,7 +10,7 @@ import (
 )
 
 // A logHandler writes what happens as lines for the person at the terminal:
-// errors always, all else if asked.
+// those of a level and above.
 type logHandler struct {
 	mu    *sync.Mutex
 	w     io.Writer
@@ -18,12 +18,8 @@ type logHandler struct {
 	attrs []slog.Attr
 }
 
-func newLog(w io.Writer, verbose bool) *slog.Logger {
-	h := &logHandler{mu: new(sync.Mutex), w: w, least: slog.LevelError}
-	if verbose {
-		h.least = slog.LevelDebug
-	}
-	return slog.New(h)
+func newLog(w io.Writer, least slog.Level) *slog.Logger {
+	return slog.New(&logHandler{mu: new(sync.Mutex), w: w, least: least})
 }
 
 func (h *logHandler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.least }

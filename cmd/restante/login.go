@@ -35,9 +35,9 @@ func (c *loginCmd) Run(ctx context.Context, a *app) error {
 	}
 	switch {
 	case acct.tokens == nil:
-		return withHint(fmt.Errorf("account %q logs in with a password: %w", c.Account, errUsage), "for a server that takes tokens add to the account: oauth = { provider = \"google\", client-id = \"…\" }")
+		return withHint(wrongUsage(fmt.Errorf("account %q logs in with a password", c.Account)), "for a server that takes tokens add to the account: oauth = { provider = \"google\", client-id = \"…\" }")
 	case acct.login == nil:
-		return fmt.Errorf("account %q gets its tokens by itself, and nobody has to log in: %w", c.Account, errUsage)
+		return wrongUsage(fmt.Errorf("account %q gets its tokens by itself, and nobody has to log in", c.Account))
 	}
 	d, err := acct.dialer(a)
 	if err != nil {

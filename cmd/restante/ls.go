@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"restante/restore"
 	"restante/storage"
@@ -35,7 +32,7 @@ func (c *lsCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	repo, tree, err := a.openAt(ctx, c.Account, c.At)
+	repo, tree, err := a.openAt(ctx, c.Account, "--at", c.At)
 	if err != nil {
 		return err
 	}
@@ -78,7 +75,7 @@ func (c *lsCmd) folders(a *app, tree *storage.Tree) error {
 		return a.printJSON(map[string]any{"snapshot": toJSON(tree.Snapshot), "folders": out})
 	}
 	s := tree.Snapshot
-	fmt.Fprintf(a.out, "%s at %s (snapshot %s): %s in %s, %s\n", s.Account, at(s.StartedAt()), s.ID.Short(), messages(s.Messages), number(int64(s.Folders), "folder"), octets(s.Bytes))
+	fmt.Fprintf(a.out, "%s at %s (snapshot %s): %s in %s, %s\n", oneLine(s.Account), at(s.StartedAt()), s.ID.Short(), messages(s.Messages), number(int64(s.Folders), "folder"), octets(s.Bytes))
 	return a.table(func(row func(...any)) {
 		row("FOLDER", "MESSAGES", "SIZE", "")
 		for _, f := range tree.Folders {
@@ -160,34 +157,12 @@ func (a *app) printMessage(folder string, m *storage.Message, note string) {
 	if when.IsZero() {
 		when = m.InternalDate
 	}
-	line := fmt.Sprintf("%-16s  %s  %-24s  %8s  %s", oneLine(restore.Reference(folder, m.UID)), at(when), cut(oneLine(m.From), 24), octets(m.Size), oneLine(m.Subject))
+	line := fmt.Sprintf("%s  %s  %s  %8s  %s", columns.FillRight(oneLine(restore.Reference(folder, m.UID)), 16), at(when),
+		columns.FillRight(cut(oneLine(m.From), 24), 24), octets(m.Size), oneLine(m.Subject))
 	if width := width(a.out); width > 0 {
-		line = cut(line, max(40, width-utf8.RuneCountInString(note)-3)) // 3: what a line may begin with
+		line = cut(line, max(40, width-columns.StringWidth(note)-3)) // 3: what a line may begin with
 	} else {
 		line = cut(line, 160)
 	}
 	fmt.Fprintln(a.out, line+note)
-}
-
-// jsonArray prints an array element by element: there may be a million.
-func jsonArray(w io.Writer, fill func(add func(any) error) error) error {
-	sep := "[\n"
-	err := fill(func(v any) error {
-		b, err := json.Marshal(v)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(w, "%s  %s", sep, b)
-		sep = ",\n"
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if sep == "[\n" {
-		_, err = fmt.Fprintln(w, "[]")
-	} else {
-		_, err = fmt.Fprintln(w, "\n]")
-	}
-	return err
 }

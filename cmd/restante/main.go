@@ -15,6 +15,8 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -55,14 +57,12 @@ type Globals struct {
 	PassphraseCommand string `placeholder:"COMMAND" help:"Command that prints the repository's passphrase."`
 	Identity          string `placeholder:"FILE" env:"RESTANTE_IDENTITY" help:"File with age identities that open the repository."`
 	CacheDir          string `placeholder:"DIR" env:"RESTANTE_CACHE_DIR" help:"Local cache; may be deleted at any time."`
-	JSON              bool   `help:"Print JSON."`
+	JSON              bool   `help:"Print one JSON document; errors, too, are JSON, on standard error: error, hint, code."`
 	Quiet             bool   `short:"q" help:"No progress."`
 	Verbose           bool   `short:"v" help:"Say more about what happens, on standard error."`
 }
 
-const description = `Restante keeps every mailbox until you call for it.
-
-Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but incomplete; 10 no repository; 11 wrong key; 12 the store refused.`
+const description = "Restante keeps every mailbox until you call for it.\n\n" + exitCodes
 
 func main() {
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
@@ -73,11 +73,12 @@ type app struct {
 	*Globals
 	in       io.Reader
 	out, err io.Writer
+	screen   *screen // err, for what comes while there is a display
 	log      *slog.Logger
-	ask      func(question string) (string, error) // for secrets
-	file     *config                               // nil until configuration is read
-	store    *objects.Counter                      // what was opened last
-	unlocks  *storage.Unlock                       // nil until it is needed
+	ask      func(ctx context.Context, question string) (string, error) // for secrets
+	file     *config                                                    // nil until configuration is read
+	store    *objects.Counter                                           // what was opened last
+	unlocks  *storage.Unlock                                            // nil until it is needed
 	// groupsRead says that file has the accounts of all groups.
 	groupsRead bool
 
@@ -95,8 +96,8 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	c := new(cli)
 	exited := -1
 	parser, err := kong.New(c, kong.Name("restante"), kong.Description(description),
-		kong.Writers(out, errOut), kong.UsageOnError(), kong.Exit(func(code int) { exited = code }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
+		kong.Writers(out, errOut), kong.Vars{"since": sinceUsually}, kong.UsageOnError(), kong.Exit(func(code int) { exited = code }),
+		kong.Help(printHelp), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
 	if err != nil {
 		fmt.Fprintln(errOut, "restante:", err)
 		return exitFailed
@@ -108,24 +109,46 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	if exited >= 0 {
 		return exited // help was printed
 	}
+	s := &screen{w: errOut}
+	least := slog.LevelError
+	if c.Verbose {
+		least = slog.LevelDebug
+	}
+	a := &app{Globals: &c.Globals, in: in, out: out, err: errOut, screen: s, log: newLog(s, least), env: lookupEnv}
 	if err != nil {
-		fmt.Fprintf(errOut, "restante: %v\n", err)
+		a.JSON = slices.Contains(args, "--json") // it may not have come that far
+		hint := "restante --help lists the commands"
 		if p, ok := errors.AsType[*kong.ParseError](err); ok && p.Context != nil && p.Context.Command() != "" {
-			fmt.Fprintf(errOut, "  hint: restante %s --help shows how, with an example\n", p.Context.Command())
-		} else {
-			fmt.Fprintln(errOut, "  hint: restante --help lists the commands")
+			hint = "restante " + p.Context.Command() + " --help shows how, with an example"
 		}
-		return exitUsage
+		return a.report(withHint(wrongUsage(err), "%s", hint))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	a := &app{Globals: &c.Globals, in: in, out: out, err: errOut, log: newLog(errOut, c.Verbose), env: lookupEnv}
+	context.AfterFunc(ctx, stop) // whoever cannot wait presses ^C once more
 	a.ask = a.prompt
 	k.BindTo(ctx, (*context.Context)(nil))
 	k.Bind(a)
-	err = k.Run()
-	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		err = errInterrupted
+	return a.report(interrupted(ctx, k.Run()))
+}
+
+// printHelp is kong's help, which of commands ends with their exit codes.
+func printHelp(o kong.HelpOptions, k *kong.Context) error {
+	if err := kong.DefaultHelpPrinter(o, k); err != nil || k.Selected() == nil {
+		return err
 	}
-	return a.report(err)
+	_, err := fmt.Fprintln(k.Stdout, "\n"+strings.Join(fitLine(exitCodes, proseWidth, ""), "\n"))
+	return err
+}
+
+// interrupted is what becomes of an error once somebody pressed ^C. The hint
+// of whoever knows what was done until then is kept.
+func interrupted(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil || !errors.Is(err, context.Canceled) && !errors.Is(err, context.Cause(ctx)) {
+		return err
+	}
+	if h, ok := errors.AsType[*hinted](err); ok {
+		return withHint(errInterrupted, "%s", h.hint)
+	}
+	return errInterrupted
 }

@@ -77,11 +77,11 @@ func (a *app) tokensOf(acct *account, name string, configured *accountConfig, ac
 		}
 	}
 	if err := c.check(configured, acct, access); err != nil {
-		return fmt.Errorf("%w: %w", err, errUsage)
+		return wrongUsage(err)
 	}
 	client, err := a.oauthClient(&c)
 	if err != nil {
-		return fmt.Errorf("%w: %w", err, errUsage)
+		return wrongUsage(err)
 	}
 	tokens, hint := accounts.Tokens(nil), "check the client-id and its secret in the configuration, and what the provider lets this client do"
 	switch c.Grant {

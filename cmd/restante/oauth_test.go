@@ -55,7 +55,7 @@ func TestWhatOAuthMayBe(t *testing.T) {
 		{url + `oauth = { provider = "google", client-id = "x", ca = "not-there.pem" }`, "not-there.pem"},
 		{url + "password-env = \"x\"\n" + `oauth = { provider = "google", client-id = "x" }`, "a password as well"},
 		{url + "password-keyring = \"x/y\"\n" + `oauth = { provider = "google", client-id = "x" }`, "a password as well"},
-		{"url = \"maildir:mail\"\n" + `oauth = { provider = "google", client-id = "x" }`, "nobody logs in to maildir:mail"},
+		{"url = \"maildir:mail\"\n" + `oauth = { provider = "google", client-id = "x" }`, "nobody logs in to maildir:"},
 	} {
 		path := filepath.Join(t.TempDir(), "restante.toml")
 		c, err := parseConfig(path, []byte("[account.alice]\n"+test.account+"\n"))

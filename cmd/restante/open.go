@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,13 +33,18 @@ func (a *app) openStore(ctx context.Context, create bool) (*objects.Counter, err
 	}
 	var store objects.Store
 	switch {
-	case strings.HasPrefix(where, "s3:"):
-		store, err = s3.Open(ctx, where)
+	case isBucket(where):
+		if store, err = s3.Open(ctx, where); err != nil {
+			err = withHint(wrongUsage(err), "a bucket is written s3://BUCKET/PREFIX?endpoint=https://HOST:PORT&region=REGION")
+		}
+	case strings.Contains(where, "://"):
+		scheme, _, _ := strings.Cut(where, ":") // what follows may hold a password
+		err = withHint(wrongUsage(fmt.Errorf("there are no repositories in %q", scheme+"://")), "write a directory, or s3://BUCKET/PREFIX?endpoint=https://HOST:PORT&region=REGION")
 	case create:
 		store, err = objects.CreateDir(where)
 	default:
 		store, err = objects.OpenDir(where)
-		if errors.Is(err, os.ErrNotExist) {
+		if info, statErr := os.Stat(where); errors.Is(err, os.ErrNotExist) || statErr == nil && !info.IsDir() {
 			err = fmt.Errorf("%s: %w", where, storage.ErrNoRepository)
 		}
 	}
@@ -58,12 +64,23 @@ func (a *app) where() (string, error) {
 		return "", err
 	}
 	if c.Repository == "" {
-		return "", withHint(fmt.Errorf("which repository? %w", errUsage), "give --repository, set RESTANTE_REPOSITORY, or write it into restante.toml")
+		return "", withHint(wrongUsage(fmt.Errorf("which repository?")), "give --repository, set RESTANTE_REPOSITORY, or write it into restante.toml")
 	}
-	if strings.HasPrefix(c.Repository, "s3:") || filepath.IsAbs(c.Repository) {
+	if strings.Contains(c.Repository, "://") {
 		return c.Repository, nil
 	}
-	return filepath.Join(filepath.Dir(c.path), c.Repository), nil
+	return beside(c.path, c.Repository), nil
+}
+
+// isBucket tells the URL of a bucket from a directory.
+func isBucket(where string) bool { return strings.HasPrefix(strings.ToLower(where), "s3:") }
+
+// warnings is a log that a person reads of what is not worth an error.
+func (a *app) warnings() *slog.Logger {
+	if a.Verbose {
+		return a.log
+	}
+	return newLog(a.screen, slog.LevelWarn)
 }
 
 func (a *app) storageOptions() storage.Options {
@@ -76,7 +93,7 @@ func (a *app) storageOptions() storage.Options {
 			dir = filepath.Join(user, "restante")
 		}
 	}
-	return storage.Options{CacheDir: dir, Writer: "restante " + version() + " on " + hostname(), Log: a.log}
+	return storage.Options{CacheDir: dir, Writer: "restante " + version() + " on " + hostname(), Log: a.warnings()}
 }
 
 func hostname() string {
@@ -154,9 +171,9 @@ func (a *app) gatherUnlock(ctx context.Context) (storage.Unlock, error) {
 		u.Passphrase = func() (string, error) { return given, nil }
 	} else if len(u.Identities) == 0 {
 		u.Passphrase = func() (string, error) {
-			p, err := a.ask("Passphrase of the repository")
+			p, err := a.ask(ctx, "Passphrase of the repository")
 			if err != nil {
-				return "", fmt.Errorf("no passphrase was given, and %w: %w", err, storage.ErrWrongKey)
+				return "", &marked{fmt.Errorf("no passphrase was given, and %w", err), storage.ErrWrongKey}
 			}
 			return p, nil
 		}
@@ -177,7 +194,7 @@ func (a *app) givenPassphrase(ctx context.Context) (passphrase string, given boo
 		{file: a.PassphraseFile}, {command: a.PassphraseCommand},
 		{file: beside(c.path, c.PassphraseFile)}, {command: c.PassphraseCommand},
 	} {
-		secret := accounts.FromFile(s.file, a.log)
+		secret := accounts.FromFile(s.file, a.warnings())
 		switch {
 		case s.command != "":
 			secret = accounts.FromCommand(s.command, commandTimeout)

@@ -1,51 +1,69 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
+	"bufio"
 	"fmt"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/mattn/go-runewidth"
 	"golang.org/x/term"
 )
 
-// printJSON prints a document.
-func (a *app) printJSON(v any) error {
-	e := json.NewEncoder(a.out)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
-
 // table prints rows in columns.
 func (a *app) table(rows func(row func(cells ...any))) error {
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	const between = 2
+	var all [][]string
+	var widths []int
 	rows(func(cells ...any) {
+		row := make([]string, len(cells))
 		for i, c := range cells {
-			if i > 0 {
-				fmt.Fprint(w, "\t")
+			row[i] = oneLine(fmt.Sprint(c))
+			if i == len(widths) {
+				widths = append(widths, 0)
 			}
-			fmt.Fprint(w, oneLine(fmt.Sprint(c)))
+			widths[i] = max(widths[i], columns.StringWidth(row[i]))
 		}
-		fmt.Fprintln(w)
+		all = append(all, row)
 	})
+	w := bufio.NewWriter(a.out)
+	for _, row := range all {
+		line := ""
+		for i, cell := range row {
+			line += columns.FillRight(cell, widths[i]+between)
+		}
+		fmt.Fprintln(w, strings.TrimRight(line, " "))
+	}
 	return w.Flush()
 }
+
+// columns tells how many columns of a terminal text takes: Chinese characters
+// take two. It is the same whatever the language of the environment is.
+var columns = &runewidth.Condition{}
 
 // oneLine keeps what a message or server says from steering the terminal.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
-		case r < 0x20 || r >= 0x7f && r < 0xa0, r == '\u2028', r == '\u2029':
+		case steers(r):
 			return ' '
-		case r >= '\u202a' && r <= '\u202e', r >= '\u2066' && r <= '\u2069', r == '\u200e', r == '\u200f', r == '\ufeff':
+		case turns(r):
 			return -1
 		}
 		return r
 	}, s)
+}
+
+// steers says that a terminal may take a character for something to do.
+func steers(r rune) bool {
+	return r < 0x20 || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029'
+}
+
+// turns says that a character changes the direction of what is around it.
+func turns(r rune) bool {
+	return r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' || r == '\u200e' || r == '\u200f' || r == '\u061c' || r == '\ufeff'
 }
 
 func octets(n int64) string { return humanize.IBytes(uint64(max(0, n))) }
@@ -93,23 +111,7 @@ func width(stream any) int {
 	return columns
 }
 
-// prompt asks a person for a secret.
-func (a *app) prompt(question string) (string, error) {
-	f, ok := a.in.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return "", errors.New("there is nobody to ask")
-	}
-	fmt.Fprintf(a.err, "%s: ", question)
-	b, err := term.ReadPassword(int(f.Fd()))
-	fmt.Fprintln(a.err)
-	return string(b), err
-}
-
-// cut shortens text to n characters.
+// cut shortens text to n columns.
 func cut(s string, n int) string {
-	r := []rune(s)
-	if len(r) <= n {
-		return s
-	}
-	return string(r[:n-1]) + "…"
+	return columns.Truncate(s, n, "…")
 }

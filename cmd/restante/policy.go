@@ -18,13 +18,13 @@ func (c *backupCmd) policyOf(acct *account) (pop3source.Policy, error) {
 	}
 	p, err := pop3source.ParsePolicy(text)
 	if err != nil {
-		return p, fmt.Errorf("%w: %w", err, errUsage)
+		return p, wrongUsage(err)
 	}
 	if !p.Keeps() && !acct.address.Scheme.Maildrop() {
-		return p, withHint(fmt.Errorf("account %q is no maildrop, and nothing is ever deleted from others: %w", acct.name, errUsage), "policies are for pop3s://, pop3:// and pop3+insecure://")
+		return p, withHint(wrongUsage(fmt.Errorf("account %q is no maildrop, and nothing is ever deleted from others", acct.name)), "policies are for pop3s://, pop3:// and pop3+insecure://")
 	}
 	if c.DryRun && p.Keeps() {
-		return p, withHint(fmt.Errorf("--dry-run says what a policy would delete, and account %q has none: %w", acct.name, errUsage), "give --policy, or write policy = \"delete-after: 30d\" into restante.toml")
+		return p, withHint(wrongUsage(fmt.Errorf("--dry-run says what a policy would delete, and account %q has none", acct.name)), "give --policy, or write policy = \"delete-after: 30d\" into restante.toml")
 	}
 	return p, nil
 }

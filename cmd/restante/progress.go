@@ -3,11 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
-
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
 
 	"restante/backup"
 	"restante/restore"
@@ -26,13 +24,16 @@ type display struct {
 
 // A moment is what there is to show.
 type moment struct {
-	text        string
-	done, total int64 // of whatever the bar measures; a total of 0: not known
+	texts       []string // the same, ever shorter
+	done, total int64    // of whatever the bar measures; a total of 0: not known
 }
 
 const (
-	linesEvery = 10 * time.Second
-	barWidth   = 24
+	linesEvery   = 10 * time.Second
+	paintEvery   = 200 * time.Millisecond
+	barMost      = 24
+	barLeast     = 10
+	unknownWidth = 80
 )
 
 // progress begins a display that step feeds.
@@ -58,9 +59,9 @@ func (a *app) watch(now func() moment) *display {
 func (d *display) step(what string, done, total int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.latest = moment{what, done, total}
+	d.latest = moment{[]string{what}, done, total}
 	if total > 0 {
-		d.latest.text = fmt.Sprintf("%s %s of %s", what, count(done), count(total))
+		d.latest.texts = []string{fmt.Sprintf("%s %s of %s", what, count(done), count(total)), what}
 	}
 }
 
@@ -69,7 +70,7 @@ func (d *display) show(a *app) {
 	switch {
 	case a.Quiet || a.JSON:
 	case terminal(a.err):
-		d.done.Go(func() { d.bar(a.err) })
+		d.done.Go(func() { d.bar(a.screen, a.err) })
 	default:
 		d.done.Go(func() { d.lines(a.err) })
 	}
@@ -89,46 +90,71 @@ func (d *display) lines(w io.Writer) {
 		case <-d.stop:
 			return
 		case <-tick.C:
-			if m := d.now(); m.text != "" {
-				fmt.Fprintf(w, "%s %s\n", time.Now().Format(time.TimeOnly), oneLine(m.text))
+			if m := d.now(); len(m.texts) > 0 {
+				fmt.Fprintf(w, "%s %s\n", time.Now().Format(time.TimeOnly), oneLine(m.texts[0]))
 			}
 		}
 	}
 }
 
-func (d *display) bar(w io.Writer) {
-	p := mpb.New(mpb.WithOutput(w), mpb.WithWidth(barWidth), mpb.WithRefreshRate(200*time.Millisecond))
-	bar := p.New(0, mpb.BarStyle(), mpb.BarRemoveOnComplete(), mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + oneLine(d.now().text) })))
-	tick := time.NewTicker(200 * time.Millisecond)
+// bar paints on a screen, which is the terminal.
+func (d *display) bar(s *screen, terminal any) {
+	defer s.clear()
+	tick := time.NewTicker(paintEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-d.stop:
-			bar.Abort(true)
-			p.Wait()
 			return
 		case <-tick.C:
-			if m := d.now(); m.total > 0 {
-				bar.SetTotal(m.total, false)
-				bar.SetCurrent(min(m.done, m.total-1))
+			if m := d.now(); len(m.texts) > 0 {
+				w := width(terminal)
+				if w == 0 {
+					w = unknownWidth
+				}
+				s.paint(m.line(w - 1)) // a terminal goes on to the next line when the last column is written
 			}
 		}
 	}
 }
 
-// A pace tells a rate and the time left.
+// line is what a moment looks like in so many columns: the longest text that
+// leaves room for a bar, else the shortest without one.
+func (m moment) line(most int) string {
+	var text string
+	for _, text = range m.texts {
+		text = oneLine(text)
+		if m.total <= 0 {
+			if columns.StringWidth(text) <= most {
+				return text
+			}
+			continue
+		}
+		if room := min(barMost, most-columns.StringWidth(text)-len("[] ")); room >= barLeast {
+			full := int(float64(room) * min(1, float64(m.done)/float64(m.total)))
+			return "[" + strings.Repeat("=", full) + strings.Repeat("-", room-full) + "] " + text
+		}
+	}
+	return cut(text, most)
+}
+
+// A pace tells a rate and the time left, each behind a comma.
 type pace struct{ begun time.Time }
 
-func (p pace) String(bytes, done, total int64) string {
-	if p.begun.IsZero() || done == 0 {
+func (p pace) rate(bytes int64) string {
+	took := time.Since(p.begun).Seconds()
+	if bytes == 0 || took < 0.1 {
 		return ""
 	}
+	return fmt.Sprintf(", %s/s", octets(int64(float64(bytes)/took)))
+}
+
+func (p pace) left(done, total int64) string {
 	took := time.Since(p.begun)
-	s := fmt.Sprintf(", %s/s", octets(int64(float64(bytes)/took.Seconds())))
-	if left := total - done; left > 0 && took > 2*time.Second {
-		s += fmt.Sprintf(", %s left", time.Duration(float64(took)*float64(left)/float64(done)).Round(time.Second))
+	if done == 0 || done >= total || took < 2*time.Second {
+		return ""
 	}
-	return s
+	return fmt.Sprintf(", %s left", time.Duration(float64(took)*float64(total-done)/float64(done)).Round(time.Second))
 }
 
 // backupMoment tells how far a backup is.
@@ -137,13 +163,19 @@ func backupMoment(account string, p *backup.Progress) func() moment {
 	return func() moment {
 		total, done, bytes := p.Messages.Load(), p.MessagesDone.Load(), p.Bytes.Load()
 		if total == 0 {
-			return moment{text: fmt.Sprintf("%s: %s", account, p.Step())}
+			return moment{texts: []string{fmt.Sprintf("%s: %s", account, p.Step()), p.Step()}}
 		}
 		if since.begun.IsZero() {
 			since.begun = time.Now()
 		}
-		return moment{fmt.Sprintf("%s: %d/%d folders, %s/%s messages, %s%s", account, p.FoldersDone.Load(), p.Folders.Load(),
-			count(done), count(total), octets(bytes), since.String(bytes, done, total)), done, total}
+		rate, left := since.rate(bytes), since.left(done, total)
+		far := fmt.Sprintf("%s/%s messages", count(done), count(total))
+		return moment{[]string{
+			fmt.Sprintf("%s: %d/%d folders, %s, %s%s%s", account, p.FoldersDone.Load(), p.Folders.Load(), far, octets(bytes), rate, left),
+			fmt.Sprintf("%s: %s, %s%s%s", account, far, octets(bytes), rate, left),
+			fmt.Sprintf("%s: %s%s", account, far, left),
+			far + left, far,
+		}, done, total}
 	}
 }
 
@@ -153,12 +185,17 @@ func restoreMoment(p *restore.Progress) func() moment {
 	return func() moment {
 		total, done := p.Messages.Load(), p.MessagesDone.Load()
 		if p.Step() != "restoring" {
-			return moment{text: fmt.Sprintf("%s: %d/%d folders, %s missing so far", p.Step(), p.FoldersDone.Load(), p.Folders.Load(), messages(total))}
+			return moment{texts: []string{fmt.Sprintf("%s: %d/%d folders, %s missing so far", p.Step(), p.FoldersDone.Load(), p.Folders.Load(), messages(total)), p.Step()}}
 		}
 		if since.begun.IsZero() {
 			since.begun = time.Now()
 		}
-		return moment{fmt.Sprintf("%s/%s messages, %s/%s%s", count(done), count(total), octets(p.BytesDone.Load()), octets(p.Bytes.Load()),
-			since.String(p.BytesDone.Load(), done, total)), done, total}
+		bytes := p.BytesDone.Load()
+		rate, left := since.rate(bytes), since.left(done, total)
+		far := fmt.Sprintf("%s/%s messages", count(done), count(total))
+		return moment{[]string{
+			fmt.Sprintf("%s, %s/%s%s%s", far, octets(bytes), octets(p.Bytes.Load()), rate, left),
+			far + rate + left, far + left, far,
+		}, done, total}
 	}
 }

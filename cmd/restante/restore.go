@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -19,7 +21,7 @@ type restoreCmd struct {
 	Point
 	Message  []string `short:"m" placeholder:"FOLDER#UID" help:"Only these messages, as ls shows them."`
 	Vanished bool     `help:"Only what vanished: messages of any snapshot since --since that are not in the latest one."`
-	Since    string   `default:"7d" placeholder:"WHEN" help:"With --vanished: from this point in time on (default: 7d)."`
+	Since    string   `placeholder:"WHEN" help:"With --vanished: from this point in time on (default: 7d)."`
 	Search
 	To   string `placeholder:"URL" help:"Where to: imaps://user@host and the like, maildir:DIR, mbox:DIR, or another account's name (default: the account itself)."`
 	Into string `placeholder:"FOLDER" help:"Put everything below this folder instead of where it was."`
@@ -46,7 +48,10 @@ func (c *restoreCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if c.Vanished && (c.At != "latest" || len(c.Message) > 0) {
-		return withHint(fmt.Errorf("--vanished goes with --since, not with --at or --message: %w", errUsage), "restante vanished %s --since %s lists what would come back", c.Account, c.Since)
+		return withHint(wrongUsage(errors.New("--vanished goes with --since, not with --at or --message")), "restante vanished %s lists what would come back", shellWord(c.Account))
+	}
+	if c.Since != "" && !c.Vanished {
+		return withHint(wrongUsage(errors.New("--since goes with --vanished")), "--after picks messages by their date, --at a point in time")
 	}
 	to := c.To
 	if to == "" {
@@ -63,7 +68,7 @@ func (c *restoreCmd) Run(ctx context.Context, a *app) error {
 	defer repo.Close()
 	target, err := destination.target(a)
 	if err != nil {
-		return err
+		return fmt.Errorf("account %q: %w", destination.name, err)
 	}
 	defer target.Close()
 
@@ -85,6 +90,9 @@ func (c *restoreCmd) Run(ctx context.Context, a *app) error {
 			c.print(a, report)
 		}
 	}
+	if err != nil && ctx.Err() != nil {
+		return withHint(err, "what was restored stays; the same command again adds only what is still missing")
+	}
 	if err != nil {
 		return err
 	}
@@ -100,14 +108,14 @@ func (c *restoreCmd) groups(ctx context.Context, a *app, sel *restore.Selection)
 		if repo, _, err = a.openRepository(ctx, false); err != nil {
 			return nil, nil, "", err
 		}
-		name, list, err := a.vanished(ctx, repo, c.Account, c.Since)
+		name, list, err := a.vanished(ctx, repo, c.Account, cmp.Or(c.Since, sinceUsually))
 		if err != nil {
 			repo.Close()
 			return nil, nil, "", err
 		}
 		return repo, restore.VanishedGroups(list, sel), name, nil
 	}
-	repo, tree, err := a.openAt(ctx, c.Account, c.At)
+	repo, tree, err := a.openAt(ctx, c.Account, "--at", c.At)
 	if err != nil {
 		return nil, nil, "", err
 	}

@@ -146,14 +146,6 @@ const harmless = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789
 
 func isHarmless(word string) bool { return word != "" && strings.Trim(word, harmless) == "" }
 
-// shellWord writes a word for sh.
-func shellWord(word string) string {
-	if isHarmless(word) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
-
 // systemdCommand is the value of ExecStart (systemd.service(5), Command lines).
 func systemdCommand(words []string) string {
 	quoted := make([]string, len(words))

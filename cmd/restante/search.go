@@ -27,7 +27,7 @@ func (s *Search) selection(folders, references []string) (*restore.Selection, er
 		return nil, fmt.Errorf("--before: %w", err)
 	}
 	if err := sel.Validate(); err != nil {
-		return nil, fmt.Errorf("%w: %w", err, errUsage)
+		return nil, wrongUsage(err)
 	}
 	return sel, nil
 }
@@ -42,7 +42,7 @@ func day(text string) (time.Time, error) {
 	}
 	t, err := storage.ParseTime(text, time.Now())
 	if err != nil {
-		return t, fmt.Errorf("%w: %w", err, errUsage)
+		return t, wrongUsage(err)
 	}
 	return t, nil
 }

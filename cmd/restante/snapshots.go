@@ -119,15 +119,25 @@ type Point struct {
 	At string `default:"latest" placeholder:"WHEN" help:"Point in time: a date (the end of that day), \"2026-11-20 14:00\", an age (12h, 3d, 2w), latest, or a snapshot's id."`
 }
 
-// openAt opens the repository and an account's snapshot at a point in time.
-func (a *app) openAt(ctx context.Context, account, when string) (*storage.Repository, *storage.Tree, error) {
+// parsePoint reads a point in time that was said with a flag.
+func parsePoint(flag, when string) (storage.Point, error) {
+	point, err := storage.ParsePoint(when, time.Now())
+	if err != nil {
+		err = withHint(wrongUsage(fmt.Errorf("%s: %w", flag, err)), "write a date (2026-11-20), a time (\"2026-11-20 14:00\"), an age (12h, 3d, 2w), latest, or a snapshot's id")
+	}
+	return point, err
+}
+
+// openAt opens the repository and an account's snapshot at a point in time
+// that was said with a flag.
+func (a *app) openAt(ctx context.Context, account, flag, when string) (*storage.Repository, *storage.Tree, error) {
 	name, err := a.accountName(account)
 	if err != nil {
 		return nil, nil, err
 	}
-	point, err := storage.ParsePoint(when, time.Now())
+	point, err := parsePoint(flag, when)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", err, errUsage)
+		return nil, nil, err
 	}
 	repo, _, err := a.openRepository(ctx, false)
 	if err != nil {

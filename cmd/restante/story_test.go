@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -52,7 +53,7 @@ func TestStories(t *testing.T) {
 				"POP3URL": fmt.Sprintf("pop3://%s@%s?ca=%s", user, pop3.Address, pop3.CA), "OTHERPOP3URL": fmt.Sprintf("pop3://%s@%s?ca=%s", user+"b", pop3.Address, pop3.CA), "POP3SURL": fmt.Sprintf("pop3s://%s@%s?ca=%s", user, pop3.TLSAddress, pop3.CA),
 				"S3": servers.S3(t), "AWS_ACCESS_KEY_ID": os.Getenv("AWS_ACCESS_KEY_ID"), "AWS_SECRET_ACCESS_KEY": os.Getenv("AWS_SECRET_ACCESS_KEY"),
 				"OAUTH": oauth, "SERVICE_ACCOUNT": serviceAccount,
-				"YEAR": strconv.Itoa(time.Now().Year()), "#": "#",
+				"YEAR": strconv.Itoa(time.Now().Year()), "#": "#", "BELL": "be\all", "STEERS": `[\x00-\x09\x0b-\x1f\x7f-\x{9f}\x{202a}-\x{202e}]`,
 			} {
 				e.Setenv(name, value)
 			}
@@ -93,8 +94,8 @@ func canMount(t *testing.T) bool {
 
 // words are what stories can say.
 var words = map[string]func(*testscript.TestScript, bool, []string){
-	"code": wordCode, "imap": wordIMAP, "append": wordAppend, "damage": wordDamage, "tinydisk": wordTinyDisk, "oauth": wordOAuth,
-	"now": wordNow,
+	"code": wordCode, "snapshot": wordSnapshot, "hostile": wordHostile, "imap": wordIMAP, "append": wordAppend, "damage": wordDamage, "tinydisk": wordTinyDisk,
+	"oauth": wordOAuth,
 }
 
 // code N COMMAND…: the command ends with this exit code.
@@ -111,6 +112,31 @@ func wordCode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if (got == want) == neg {
 		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// snapshot VARIABLE ACCOUNT N: sets a variable to the id of an account's N-th
+// snapshot, from 0 on.
+func wordSnapshot(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(ts.Exec("restante", "snapshots", args[1], "--json"))
+	var list []snapshotJSON
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &list))
+	n, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	ts.Setenv(args[0], list[n].ID)
+}
+
+// hostile DIR: makes a Maildir whose names and messages mean to steer a
+// terminal, and whose folders' names hold what patterns mean something by.
+func wordHostile(ts *testscript.TestScript, neg bool, args []string) {
+	const escapes = "\x1b[31m\x1b]0;pwned\a\u009b2J\u202e"
+	letter := "From: =?utf-8?q?Eve=1b[2J?= <eve@example.org>\r\nTo: bob\x1b[5m@example.org\r\nSubject: =?utf-8?q?new=0a=1b[31mline?= raw " + escapes +
+		"\r\nDate: Fri, 20 Nov 2026 10:00:00 +0100\r\nMessage-ID: <" + escapes + "@example.org>\r\n\r\nbody " + escapes + "\r\n"
+	for i, folder := range []string{"", ".red" + escapes, ".two\nlines\tand a tab", ".work [old", ".a.deep*"} {
+		for _, sub := range []string{"cur", "new", "tmp"} {
+			ts.Check(os.MkdirAll(filepath.Join(ts.MkAbs(args[0]), folder, sub), 0o755))
+		}
+		ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(args[0]), folder, "cur", "1700000000.M1.example:2,S"), fmt.Appendf(nil, "%s%d\r\n", letter, i), 0o644))
 	}
 }
 
@@ -210,14 +236,6 @@ func openStoryStore(ts *testscript.TestScript) objects.Store {
 	store, err := s3.Open(context.Background(), where)
 	ts.Check(err)
 	return store
-}
-
-// now NAME: sets the variable to this second, and waits until it is over, so
-// that what follows is later.
-func wordNow(ts *testscript.TestScript, neg bool, args []string) {
-	now := time.Now()
-	ts.Setenv(args[0], now.Format("2006-01-02T15:04:05"))
-	time.Sleep(time.Until(now.Truncate(time.Second).Add(time.Second)))
 }
 
 // tinydisk DIR OCTETS: mounts a file system of that size.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"restante/storage"
@@ -11,7 +12,7 @@ import (
 type vanishedCmd struct {
 	Account string   `arg:"" help:"Account, by name or URL."`
 	Folders []string `arg:"" optional:"" name:"folder" help:"Only what was in these folders."`
-	Since   string   `default:"7d" placeholder:"WHEN" help:"From this point in time on (default: 7d)."`
+	Since   string   `default:"${since}" placeholder:"WHEN" help:"From this point in time on (default: 7d)."`
 	Search
 }
 
@@ -46,6 +47,7 @@ func (c *vanishedCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	first := repo.Snapshots(account)[0]
 	kept := list[:0]
 	for _, v := range list {
 		if sel.Matches(v.Origin.Name(), &v.Message) {
@@ -68,11 +70,38 @@ func (c *vanishedCmd) Run(ctx context.Context, a *app) error {
 		}
 		a.printMessage(v.Folder.Name(), &v.Message, note+")")
 	}
-	fmt.Fprintf(a.out, "%s vanished since %s\n", messages(int64(len(kept))), c.Since)
+	since := c.Since
+	if point, err := storage.ParsePoint(since, time.Now()); err == nil && point.Before(first) {
+		since += fmt.Sprintf(" (the first snapshot is from %s)", at(first.StartedAt()))
+	}
+	fmt.Fprintf(a.out, "%s vanished since %s\n", messages(int64(len(kept))), oneLine(since))
 	if len(kept) > 0 {
-		fmt.Fprintf(a.out, "Put them back with: restante restore %s --vanished --since %s\n", account, c.Since)
+		fmt.Fprintf(a.out, "Put them back with: %s\n", c.undo(a))
 	}
 	return nil
+}
+
+// sinceUsually is how far back vanished looks.
+const sinceUsually = "7d"
+
+// undo is the command line that puts back what this one lists.
+func (c *vanishedCmd) undo(a *app) string {
+	words := []string{"restante", "restore", shellWord(c.Account)}
+	for _, f := range c.Folders {
+		words = append(words, shellWord(f))
+	}
+	words = append(words, "--vanished", "--since", shellWord(c.Since))
+	for _, flag := range []struct{ name, value string }{
+		{"--sender", c.Sender}, {"--recipient", c.Recipient}, {"--subject", c.Subject}, {"--after", c.After}, {"--before", c.Before},
+	} {
+		if flag.value != "" {
+			words = append(words, flag.name, shellWord(flag.value))
+		}
+	}
+	if a.file != nil && a.file.Accounts[c.Account] == nil && !isURL(c.Account) {
+		words = append(words, "--to", "URL") // nothing says where the account is
+	}
+	return strings.Join(words, " ")
 }
 
 // vanished finds what vanished from an account since a point in time.
@@ -80,9 +109,9 @@ func (a *app) vanished(ctx context.Context, repo *storage.Repository, account, s
 	if name, err = a.accountName(account); err != nil {
 		return name, nil, err
 	}
-	point, err := storage.ParsePoint(since, time.Now())
+	point, err := parsePoint("--since", since)
 	if err != nil {
-		return name, nil, fmt.Errorf("--since: %w: %w", err, errUsage)
+		return name, nil, err
 	}
 	snapshots, err := repo.Since(name, point)
 	if err != nil {
