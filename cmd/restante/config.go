@@ -25,8 +25,8 @@ import (
 type config struct {
 	// Repository is a directory, or s3://bucket/prefix?endpoint=…&region=….
 	Repository string `toml:"repository"`
-	// The passphrase: a file with it, or a command that prints it. The
-	// environment's RESTANTE_PASSPHRASE comes first.
+	// The passphrase: a file with it, or a command that prints it. Flags and
+	// the environment's RESTANTE_PASSPHRASE come first.
 	PassphraseFile    string `toml:"passphrase-file"`
 	PassphraseCommand string `toml:"passphrase-command"`
 	// Identity is a file with age identities that open the repository.

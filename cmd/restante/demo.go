@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
-	"golang.org/x/term"
 
 	"restante/storage/objects"
 )
@@ -94,8 +93,8 @@ const (
 func (c *demoCmd) Run(ctx context.Context, a *app) (err error) {
 	began := time.Now()
 	d := &demo{demoCmd: c, a: a, width: proseWidth}
-	if f, ok := a.out.(*os.File); ok && terminal(a.out) {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+	if terminal(a.out) {
+		if width := width(a.out); width > 0 {
 			d.width = min(max(width, proseWidth), 100)
 		}
 		d.bold = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"

@@ -250,7 +250,7 @@ func (d *demo) latest(ctx context.Context) (string, error) {
 func (d *demo) next() {
 	if d.Keep != "" {
 		d.heading("What was kept")
-		d.say("  cd %s", d.dir)
+		d.say("  go install ./cmd/restante\n  cd %s", d.dir)
 		d.say(`  restante snapshots
   restante ls anna
   restante ls anna Clients/Museum --at %s
@@ -261,7 +261,7 @@ func (d *demo) next() {
 	d.heading("Your own mail")
 	d.say(`  go install ./cmd/restante
   export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…
-  export RESTANTE_REPOSITORY='s3://BUCKET/mail?endpoint=https://HOST&region=REGION'
+  export RESTANTE_REPOSITORY='s3://BUCKET/?endpoint=https://HOST&region=REGION'
   export RESTANTE_PASSPHRASE='a sentence that nobody else knows'
   restante init
   export RESTANTE_ACCOUNT_PASSWORD=…

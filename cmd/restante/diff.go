@@ -60,7 +60,7 @@ func (c *diffCmd) Run(ctx context.Context, a *app) error {
 	if a.JSON {
 		return a.printJSON(map[string]any{
 			"from": toJSON(from.Snapshot), "to": toJSON(later),
-			"folders_added": d.FoldersAdded, "folders_removed": d.FoldersRemoved,
+			"folders_added": append([]string{}, d.FoldersAdded...), "folders_removed": append([]string{}, d.FoldersRemoved...),
 			"added": changesToJSON(d.Added), "removed": changesToJSON(d.Removed), "moved": changesToJSON(d.Moved), "flagged": changesToJSON(d.Flagged),
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"strings"
+	"syscall"
 
 	"restante/backup"
 	"restante/backup/accounts/imapconn"
@@ -191,6 +192,8 @@ func hintFor(err error) string {
 		return "check the host name, the port and the network; a port for TLS from the start (993, 995) says nothing to imap:// and pop3://, and wants imaps:// or pop3s://"
 	case dns, op:
 		return "check the host name, the port and the network"
+	case errors.Is(err, syscall.ENOSPC):
+		return "make room and run it again"
 	case errors.Is(err, fs.ErrNotExist):
 		return "check the path; what restante.toml says is looked for beside that file"
 	case errors.Is(err, fs.ErrPermission):

@@ -114,7 +114,8 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	if c.Verbose {
 		least = slog.LevelDebug
 	}
-	a := &app{Globals: &c.Globals, in: in, out: out, err: errOut, screen: s, log: newLog(s, least), env: lookupEnv}
+	printed := &output{w: out}
+	a := &app{Globals: &c.Globals, in: in, out: printed, err: errOut, screen: s, log: newLog(s, least), env: lookupEnv}
 	if err != nil {
 		a.JSON = slices.Contains(args, "--json") // it may not have come that far
 		hint := "restante --help lists the commands"
@@ -129,7 +130,10 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	a.ask = a.prompt
 	k.BindTo(ctx, (*context.Context)(nil))
 	k.Bind(a)
-	return a.report(interrupted(ctx, k.Run()))
+	if err = interrupted(ctx, k.Run()); err == nil && printed.err != nil {
+		err = fmt.Errorf("print the result: %w", printed.err)
+	}
+	return a.report(err)
 }
 
 // printHelp is kong's help, which of commands ends with their exit codes.

@@ -181,21 +181,22 @@ func (a *app) gatherUnlock(ctx context.Context) (storage.Unlock, error) {
 	return u, nil
 }
 
-// givenPassphrase is the passphrase, if it need not be asked for.
+// givenPassphrase is the passphrase, if it need not be asked for: what was said
+// on the command line, else the environment, else the configuration.
 func (a *app) givenPassphrase(ctx context.Context) (passphrase string, given bool, err error) {
-	if p, ok := a.env("RESTANTE_PASSPHRASE"); ok {
-		return p, true, nil
-	}
 	c, err := a.configuration()
 	if err != nil {
 		return "", false, err
 	}
-	for _, s := range []struct{ file, command string }{
-		{file: a.PassphraseFile}, {command: a.PassphraseCommand},
+	variable, _ := a.env("RESTANTE_PASSPHRASE")
+	for _, s := range []struct{ file, command, value string }{
+		{file: a.PassphraseFile}, {command: a.PassphraseCommand}, {value: variable},
 		{file: beside(c.path, c.PassphraseFile)}, {command: c.PassphraseCommand},
 	} {
 		secret := accounts.FromFile(s.file, a.warnings())
 		switch {
+		case s.value != "":
+			return s.value, true, nil
 		case s.command != "":
 			secret = accounts.FromCommand(s.command, commandTimeout)
 		case s.file == "":

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -92,15 +93,38 @@ func at(t time.Time) string {
 	return t.Local().Format("2006-01-02 15:04")
 }
 
+// An output is standard output. It remembers what could not be written, since
+// nobody looks at that line by line.
+type output struct {
+	w   io.Writer
+	err error
+}
+
+func (o *output) Write(p []byte) (n int, err error) {
+	if o.err == nil {
+		n, o.err = o.w.Write(p)
+	}
+	return n, o.err
+}
+
+// file is the file that a stream goes to, if it is one.
+func file(stream any) (*os.File, bool) {
+	if o, ok := stream.(*output); ok {
+		stream = o.w
+	}
+	f, ok := stream.(*os.File)
+	return f, ok
+}
+
 // terminal says whether a person looks at a stream.
 func terminal(stream any) bool {
-	f, ok := stream.(*os.File)
+	f, ok := file(stream)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // width is how many columns a terminal has; 0 for what is no terminal.
 func width(stream any) int {
-	f, ok := stream.(*os.File)
+	f, ok := file(stream)
 	if !ok {
 		return 0
 	}
