@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/net/idna"
+
 	"restante/backup/accounts/imapconn"
 	"restante/backup/accounts/pop3conn"
 )
@@ -131,7 +133,11 @@ func (a *Address) parseHost(s string) error {
 		return fmt.Errorf("%q is no host", host)
 	}
 	if strings.ContainsFunc(host, func(r rune) bool { return r >= 0x80 }) {
-		return hint("it begins with xn-- in some place", "write the host in the ASCII form that the DNS has of it")
+		ascii, err := idna.Lookup.ToASCII(host) // RFC 5891 section 5; certificates have that form, too
+		if err != nil {
+			return fmt.Errorf("%q is no host", host)
+		}
+		host = ascii
 	}
 	a.Host = strings.ToLower(host)
 	return a.parsePort(port, hasPort)
