@@ -193,7 +193,7 @@ func hintFor(err error) string {
 	case dns, op:
 		return "check the host name, the port and the network"
 	case errors.Is(err, syscall.ENOSPC):
-		return "make room and run it again"
+		return "make room there and run it again; the local cache can be elsewhere (--cache-dir)"
 	case errors.Is(err, fs.ErrNotExist):
 		return "check the path; what restante.toml says is looked for beside that file"
 	case errors.Is(err, fs.ErrPermission):

@@ -34,7 +34,7 @@ func (a *app) openStore(ctx context.Context, create bool) (*objects.Counter, err
 	var store objects.Store
 	switch {
 	case isBucket(where):
-		if store, err = s3.Open(ctx, where); err != nil {
+		if store, err = s3.Open(ctx, where); err != nil && !errors.Is(err, objects.ErrRefused) {
 			err = withHint(wrongUsage(err), "a bucket is written s3://BUCKET/PREFIX?endpoint=https://HOST:PORT&region=REGION")
 		}
 	case strings.Contains(where, "://"):
