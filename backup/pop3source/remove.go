@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"restante/backup"
 	"restante/backup/accounts/pop3conn"
 	"restante/storage"
 )
