@@ -40,3 +40,46 @@ func (b *byID[T]) put(id string, v T) {
 	}
 	b.others[id] = v
 }
+
+func (b *byID[T]) remove(id string) {
+	if n, is := number(id); is {
+		delete(b.numbers, n)
+		return
+	}
+	delete(b.others, id)
+}
+
+// A shortID stands for an ID: a number, or the number of another ID.
+type shortID struct {
+	n     uint32
+	other bool
+}
+
+// shortIDs knows the IDs that are no numbers.
+type shortIDs struct {
+	others []string
+	number map[string]uint32
+}
+
+func (s *shortIDs) short(id string) shortID {
+	if n, is := number(id); is {
+		return shortID{n, false}
+	}
+	n, ok := s.number[id]
+	if !ok {
+		if s.number == nil {
+			s.number = map[string]uint32{}
+		}
+		n = uint32(len(s.others))
+		s.number[id] = n
+		s.others = append(s.others, id)
+	}
+	return shortID{n, true}
+}
+
+func (s *shortIDs) long(id shortID) string {
+	if id.other {
+		return s.others[id.n]
+	}
+	return strconv.FormatUint(uint64(id.n), 10)
+}

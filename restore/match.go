@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 
 	"restante/storage"
 )
@@ -20,6 +22,7 @@ type matcher struct {
 	// seen is what is known of messages in the folder, by their IDs.
 	seen  byID[sight]
 	reads int // messages that were read so far
+	names shortIDs
 	// archived are digests of messages in the archive that were not found.
 	archived map[storage.BlobID]digest
 	// lasting is the Box's, if it is a ChangingBox.
@@ -130,9 +133,13 @@ func (l *looseWriter) Write(p []byte) (int, error) {
 
 // A candidate is a message in the folder that may be one of the selected.
 type candidate struct {
-	id        string
+	id        shortID
 	messageID [4]byte
 }
+
+// readAtOnce is how many messages that have numbers are asked for at once. Of
+// others, each time may take a walk through the whole folder.
+const readAtOnce = 10_000
 
 // missing returns the numbers of the messages that the folder does not have, in
 // order, and how many messages are there that could not be compared. Each
@@ -147,26 +154,13 @@ func (m *matcher) missing(ctx context.Context, box Box, selected []item) (missin
 	if c, ok := box.(ChangingBox); ok {
 		m.lasting = c.Lasting
 	}
-	l := look{matcher: m, there: map[storage.BlobID]int32{}, ids: map[[4]byte]bool{}, sizes: map[int64]bool{}}
+	l := look{matcher: m, there: countRecipes(selected), ids: map[[4]byte]bool{}, sizes: map[int64]bool{}}
 	if err := l.present(ctx, box, selected); err != nil {
 		return nil, 0, err
 	}
-	err = box.Read(ctx, l.toRead, func(id string, size int64, octets io.Reader) error {
-		if octets == nil {
-			l.unread++
-			return nil
-		}
-		d, n, err := m.digestOf(func(w io.Writer) error { _, err := io.Copy(w, octets); return err })
-		if err == nil && n == size {
-			m.seen.put(id, sight{first: d.exact, second: d.loose})
-			m.reads++
-		}
-		return err
-	})
-	if err != nil {
+	if err := l.read(ctx, box); err != nil {
 		return nil, 0, err
 	}
-	l.toRead = nil
 	missing, err = l.match(ctx, selected)
 	return missing, l.unread, err
 }
@@ -174,12 +168,40 @@ func (m *matcher) missing(ctx context.Context, box Box, selected []item) (missin
 // A look is one look into the folder.
 type look struct {
 	*matcher
-	there      map[storage.BlobID]int32 // by recipe of the selection, the messages that need not be read
-	ids        map[[4]byte]bool         // Message-IDs of the others
-	sizes      map[int64]bool           // and what the target says of their sizes
+	there      recipes          // the messages that need not be read
+	ids        map[[4]byte]bool // Message-IDs of the others
+	sizes      map[int64]bool   // and what the target says of their sizes
 	candidates []candidate
-	toRead     []string
 	unread     int64
+}
+
+// recipes counts messages by the recipes of a selection.
+type recipes struct {
+	selected []item
+	order    []uint32 // numbers of the selected, by recipe
+	counts   []int32  // of the first in order with each recipe
+}
+
+func countRecipes(selected []item) recipes {
+	r := recipes{selected, make([]uint32, len(selected)), make([]int32, len(selected))}
+	for i := range r.order {
+		r.order[i] = uint32(i)
+	}
+	slices.SortFunc(r.order, func(a, b uint32) int {
+		return bytes.Compare(selected[a].recipe[:], selected[b].recipe[:])
+	})
+	return r
+}
+
+// count is that of a recipe, nil if it is not one of the selection.
+func (r *recipes) count(recipe storage.BlobID) *int32 {
+	i, ok := slices.BinarySearchFunc(r.order, recipe, func(n uint32, recipe storage.BlobID) int {
+		return bytes.Compare(r.selected[n].recipe[:], recipe[:])
+	})
+	if !ok {
+		return nil
+	}
+	return &r.counts[i]
 }
 
 // present finds the candidates.
@@ -188,7 +210,6 @@ func (l *look) present(ctx context.Context, box Box, selected []item) error {
 	bare := map[int64]bool{} // sizes of those without a Message-ID
 	for i := range selected {
 		it := &selected[i]
-		l.there[it.recipe] = 0
 		bySize[it.size] = true
 		if it.messageID != ([4]byte{}) {
 			byID[it.messageID] = true
@@ -201,9 +222,11 @@ func (l *look) present(ctx context.Context, box Box, selected []item) error {
 		s, ok := l.seen.get(p.ID)
 		// A recipe that nobody asks for may still stand for octets that somebody
 		// does: those of another vault have others.
-		if n, wanted := l.there[s.first]; ok && s.known && wanted && (p.Untold || [4]byte(s.second[:4]) == id) {
-			l.there[s.first] = n + 1
-			return nil
+		if ok && s.known && (p.Untold || [4]byte(s.second[:4]) == id) {
+			if n := l.there.count(s.first); n != nil {
+				*n++
+				return nil
+			}
 		}
 		if p.Untold {
 			l.unread++
@@ -211,13 +234,50 @@ func (l *look) present(ctx context.Context, box Box, selected []item) error {
 		}
 		l.ids[id], l.sizes[p.Size] = true, true
 		if byID[id] || bare[p.Size] || p.MessageID == "" && (len(bare) > 0 || bySize[p.Size]) {
-			l.candidates = append(l.candidates, candidate{p.ID, id})
-			if !ok || s.known {
-				l.toRead = append(l.toRead, p.ID)
+			l.candidates = append(l.candidates, candidate{l.names.short(p.ID), id})
+			if ok && s.known {
+				l.seen.remove(p.ID) // it is to be read
 			}
 		}
 		return nil
 	})
+}
+
+// read reads the candidates that were not read before.
+func (l *look) read(ctx context.Context, box Box) error {
+	var ids []string
+	read := func() error {
+		err := box.Read(ctx, ids, l.digested)
+		ids = ids[:0]
+		return err
+	}
+	for _, c := range l.candidates {
+		id := l.names.long(c.id)
+		if _, done := l.seen.get(id); done {
+			continue
+		}
+		ids = append(ids, id)
+		if _, is := number(id); is && len(ids) == readAtOnce {
+			if err := read(); err != nil {
+				return err
+			}
+		}
+	}
+	return read()
+}
+
+// digested takes a message that was read.
+func (l *look) digested(id string, size int64, octets io.Reader) error {
+	if octets == nil {
+		l.unread++
+		return nil
+	}
+	d, n, err := l.digestOf(func(w io.Writer) error { _, err := io.Copy(w, octets); return err })
+	if err == nil && n == size {
+		l.seen.put(id, sight{first: d.exact, second: d.loose})
+		l.reads++
+	}
+	return err
 }
 
 // match finds out what is the same octet for octet, then what the server has
@@ -228,8 +288,8 @@ func (l *look) match(ctx context.Context, selected []item) ([]uint32, error) {
 	var rest []uint32
 	for i := range selected {
 		it := &selected[i]
-		if l.there[it.recipe] > 0 {
-			l.there[it.recipe]--
+		if n := l.there.count(it.recipe); *n > 0 {
+			*n--
 			continue
 		}
 		if len(exact.top) > 0 && (it.messageID == ([4]byte{}) || l.ids[it.messageID] || l.sizes[it.size]) {
@@ -239,8 +299,8 @@ func (l *look) match(ctx context.Context, selected []item) ([]uint32, error) {
 			}
 			if c := exact.take(d.exact); ok && c != nil {
 				k := Known{it.recipe, c.messageID}
-				l.seen.put(c.id, k.sight())
-				l.found(c.id, k)
+				l.seen.put(l.names.long(c.id), k.sight())
+				l.found(l.names.long(c.id), k)
 				continue
 			}
 			if ok {
@@ -258,7 +318,7 @@ func (l *look) match(ctx context.Context, selected []item) ([]uint32, error) {
 	for _, i := range rest {
 		if d, ok := loose[i]; ok {
 			if c := changed.take(d); c != nil {
-				l.seen.put(c.id, Known{selected[i].recipe, c.messageID}.sight())
+				l.seen.put(l.names.long(c.id), Known{selected[i].recipe, c.messageID}.sight())
 				continue
 			}
 		}
@@ -278,7 +338,7 @@ type pile struct {
 func (l *look) pile(digest func(sight) [16]byte) pile {
 	p := pile{l.candidates, map[[16]byte]uint32{}, make([]uint32, len(l.candidates))}
 	for i := len(l.candidates) - 1; i >= 0; i-- {
-		if s, ok := l.seen.get(l.candidates[i].id); ok && !s.known {
+		if s, ok := l.seen.get(l.names.long(l.candidates[i].id)); ok && !s.known {
 			p.below[i] = p.top[digest(s)]
 			p.top[digest(s)] = uint32(i) + 1
 		}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"restante/backup/accounts/imapconn"
@@ -85,17 +86,17 @@ func cutter(s *imaptest.Server, in, out int) func(context.Context) (*imapconn.Co
 // A counted connection measures what is said and heard.
 type counted struct {
 	net.Conn
-	in, out *int
+	in, out *atomic.Int64
 }
 
 func (c counted) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	*c.in += n
+	c.in.Add(int64(n))
 	return n, err
 }
 
 func (c counted) Write(p []byte) (int, error) {
-	*c.out += len(p)
+	c.out.Add(int64(len(p)))
 	return c.Conn.Write(p)
 }
 
@@ -123,7 +124,7 @@ func TestConnectionMayBreakAtAnyOctet(t *testing.T) {
 			}
 			d := fresh()
 			repo, tree := d.repo, d.tree
-			var in, out int
+			var in, out atomic.Int64
 			target := New(Options{Location: "imap://alice@test", Dial: func(ctx context.Context) (*imapconn.Conn, error) {
 				return imapconn.Dial(ctx, imapconn.Options{Address: "test:143", Security: imapconn.Insecure, User: "alice", Password: "secret",
 					Dial: func(context.Context, string, string) (net.Conn, error) {
@@ -142,7 +143,7 @@ func TestConnectionMayBreakAtAnyOctet(t *testing.T) {
 				step = 1
 			}
 			for _, direction := range []string{"in", "out"} {
-				most := map[string]int{"in": in, "out": out}[direction]
+				most := int(map[string]int64{"in": in.Load(), "out": out.Load()}[direction])
 				for at := 0; at < most; at += step {
 					account := imaptest.NewAccount(caps)
 					account.Add("INBOX", letters[0].octets, `\Seen`)
