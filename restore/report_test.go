@@ -91,6 +91,32 @@ func TestFlagsLostByMessagesWithoutAnAnswerAreReported(t *testing.T) {
 	}
 }
 
+// A message that was there, and that its owner deletes while the restore gets
+// on after a lost connection, is not brought back.
+func TestWhatIsDeletedDuringTheRestoreStaysDeleted(t *testing.T) {
+	t.Parallel()
+	letters := someLetters("INBOX", 40)
+	repo, tree := archive(t, objects.NewMemory(), map[string][]letter{"INBOX": letters})
+	target := newTarget()
+	restoreAll(t, repo, tree, target, options())
+	box := target.folders["INBOX"]
+	box.messages = box.messages[:20]
+	arrived := 0
+	target.cut = func() (bool, bool) {
+		if arrived++; arrived != 5 {
+			return false, true
+		}
+		box.messages = slices.Delete(box.messages, 3, 4)
+		return true, true
+	}
+	report := restoreAll(t, repo, tree, target, options())
+	accounted(t, report)
+	if f := report.Folders[0]; f.Present != 20 || f.Appended != 20 {
+		t.Errorf("%d present, %d appended", f.Present, f.Appended)
+	}
+	wantLetters(t, target, "INBOX", slices.Delete(slices.Clone(letters), 3, 4))
+}
+
 // What is known of a message by a recipe that nobody asks for, as of another
 // vault, says nothing about its octets.
 func TestMessagesKnownByOtherRecipesAreCompared(t *testing.T) {
