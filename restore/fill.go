@@ -69,8 +69,17 @@ func (f *folder) lookAgain(ctx context.Context, box Box) error {
 	if err := f.compare(ctx, box); err != nil {
 		return err
 	}
-	// What was there before, and has been deleted meanwhile, stays so.
-	f.missing = slices.DeleteFunc(f.missing, func(i uint32) bool { return !f.wanted.has(i) })
+	// What was there before may have gone: an mbox is cut back to what was whole.
+	for _, i := range f.missing {
+		if f.wanted.has(i) || f.refused.has(i) {
+			continue
+		}
+		size := f.selected.list[i].size
+		f.wanted.put(i, true)
+		f.report.Present, f.report.Missing, f.report.Bytes = f.report.Present-1, f.report.Missing+1, f.report.Bytes+size
+		f.o.Progress.Messages.Add(1)
+		f.o.Progress.Bytes.Add(size)
+	}
 	missing := newSet(f.missing)
 	limits := box.Limits()
 	for i := range uint32(len(f.selected.list)) {
