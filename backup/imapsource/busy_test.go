@@ -67,8 +67,7 @@ func TestServerThatAllowsOneConnection(t *testing.T) {
 		c.account.Add("INBOX", letter(i), ``)
 	}
 	c.fill()
-	var open atomic.Int32
-	most := int32(0)
+	var open, most atomic.Int32
 	script := c.account.Script()
 	script.Handle["LOGIN"] = func(conn *imaptest.Conn, cmd imaptest.Command) {
 		if open.Add(1) > 1 {
@@ -77,7 +76,7 @@ func TestServerThatAllowsOneConnection(t *testing.T) {
 			conn.Close()
 			return
 		}
-		most = max(most, open.Load())
+		most.Store(max(most.Load(), open.Load()))
 		conn.Say("%s OK [CAPABILITY %s] welcome\r\n", cmd.Tag, script.Caps)
 	}
 	script.Handle["LOGOUT"] = func(conn *imaptest.Conn, cmd imaptest.Command) {
@@ -87,8 +86,8 @@ func TestServerThatAllowsOneConnection(t *testing.T) {
 	}
 	c.source = func(o *Options) { o.Parallel = 4 }
 	c.whole("first", &script)
-	if most != 1 {
-		t.Errorf("%d connections", most)
+	if n := most.Load(); n != 1 {
+		t.Errorf("%d connections", n)
 	}
 }
 

@@ -3,6 +3,7 @@ package imapsource
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"restante/backup/accounts/imapconn/imaptest"
@@ -72,11 +73,10 @@ func TestNewEpochIsToldOfOnce(t *testing.T) {
 	c.fill()
 	c.whole("first", nil)
 	c.renew("INBOX", 50)
-	lost := 0
+	var lost atomic.Int32
 	result := c.must(c.with("UID FETCH", func(own imaptest.Handler) imaptest.Handler {
 		return func(conn *imaptest.Conn, cmd imaptest.Command) {
-			if strings.Contains(cmd.Args, "HEADER") && lost < 2 {
-				lost++
+			if strings.Contains(cmd.Args, "HEADER") && lost.Add(1) <= 2 {
 				conn.Close()
 				return
 			}
@@ -84,7 +84,7 @@ func TestNewEpochIsToldOfOnce(t *testing.T) {
 		}
 	}))
 	c.same("second", c.snapshot(result.Snapshot), c.view())
-	if lost != 2 || len(result.Snapshot.Notes) != 1 || result.Snapshot.Stats.Gone != 12 {
+	if lost.Load() != 3 || len(result.Snapshot.Notes) != 1 || result.Snapshot.Stats.Gone != 12 {
 		t.Errorf("%d gone, %q", result.Snapshot.Stats.Gone, result.Snapshot.Notes)
 	}
 }

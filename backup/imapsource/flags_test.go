@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"restante/backup/accounts/imapconn/imaptest"
@@ -79,15 +80,14 @@ func TestFlagsThatAreLeftOutOnceAreThere(t *testing.T) {
 		c.fill()
 		c.must(c.rewritten("UID FETCH", changed(5, func(string) string { return "" })))
 		c.account.Flag("INBOX", 7, `\Deleted`)
-		left := false
+		var left atomic.Bool
 		c.whole(server, c.rewritten("UID FETCH", onlyFlags(7, func(a string) string {
-			if left {
-				return a
+			if left.CompareAndSwap(false, true) {
+				return ""
 			}
-			left = true
-			return ""
+			return a
 		})))
-		if !left {
+		if !left.Load() {
 			t.Error("the flags were not asked for")
 		}
 	}
@@ -133,4 +133,17 @@ func TestNewMessageWithoutFlagsIsKept(t *testing.T) {
 			t.Errorf("%s: %d messages were read again", server, n)
 		}
 	}
+}
+
+// A new message that comes without its flags once is asked for again.
+func TestNewMessageWithoutFlagsOnceHasThem(t *testing.T) {
+	t.Parallel()
+	c := newChain(t, everything)
+	c.fill()
+	c.whole("first", c.rewritten("UID FETCH", func(cmd imaptest.Command, text string) string {
+		if set, _, _ := strings.Cut(cmd.Args, " "); set == "12" {
+			return text
+		}
+		return changed(12, func(a string) string { return flagsItem.ReplaceAllString(a, "") })(cmd, text)
+	}))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,11 +19,11 @@ func (c *chain) stop(command string, n int, midway bool) error {
 	c.t.Helper()
 	ctx, cancel := context.WithCancelCause(c.t.Context())
 	defer cancel(nil)
-	seen := 0
+	var seen atomic.Int32
 	script := c.with(command, func(own imaptest.Handler) imaptest.Handler {
 		return func(conn *imaptest.Conn, cmd imaptest.Command) {
-			switch seen++; {
-			case seen < n:
+			switch i := seen.Add(1); {
+			case int(i) < n:
 				own(conn, cmd)
 				return
 			case midway:

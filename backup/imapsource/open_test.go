@@ -2,6 +2,7 @@ package imapsource
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"restante/backup/accounts/imapconn/imaptest"
@@ -58,11 +59,11 @@ func TestFolderIsNotMixedWithItsSuccessor(t *testing.T) {
 	t.Parallel()
 	c := newChain(t, everything)
 	c.fill()
-	before, inbox, replaced := c.view(), c.account.Folder("INBOX"), false
+	before, inbox := c.view(), c.account.Folder("INBOX")
+	var replaced atomic.Bool
 	result := c.incomplete("first", c.with("UID FETCH", func(own imaptest.Handler) imaptest.Handler {
 		return func(conn *imaptest.Conn, cmd imaptest.Command) {
-			if !replaced && wantsBody(cmd, 12) {
-				replaced = true
+			if wantsBody(cmd, 12) && replaced.CompareAndSwap(false, true) {
 				c.account.Do(func() {
 					inbox.Validity++
 					for i, m := range inbox.Messages {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"restante/backup/accounts/imapconn/imaptest"
@@ -148,11 +149,11 @@ func TestMailThatComesAndGoesMeanwhile(t *testing.T) {
 			t.Parallel()
 			c := newChain(t, caps)
 			c.fill()
-			n := 0
+			var searches atomic.Int32
 			script := c.with("UID SEARCH", func(own imaptest.Handler) imaptest.Handler {
 				return func(conn *imaptest.Conn, cmd imaptest.Command) {
-					if n++; n < 20 {
-						c.account.Add("INBOX", letter(100+n), ``)
+					if n := searches.Add(1); n < 20 {
+						c.account.Add("INBOX", letter(100+int(n)), ``)
 						c.account.Expunge("INBOX", uint32(n))
 					}
 					own(conn, cmd)
@@ -199,4 +200,19 @@ func TestEndlessAnswersEnd(t *testing.T) {
 		}
 	}), "it tells of more than")
 	c.same("second", c.snapshot(result.Snapshot), before)
+}
+
+// A server may tell how many messages there are by now when it is asked for
+// nothing else.
+func TestNumberOfMessagesThatIsToldLate(t *testing.T) {
+	t.Parallel()
+	for name, caps := range everyServer {
+		c := newChain(t, caps)
+		c.fill()
+		script := c.rewritten("EXAMINE", func(_ imaptest.Command, s string) string {
+			return strings.Replace(s, "* 12 EXISTS", "* 11 EXISTS", 1)
+		})
+		script.Handle["NOOP"] = imaptest.Answer("* 12 EXISTS\r\n%T OK done\r\n")
+		c.whole(name, script)
+	}
 }
