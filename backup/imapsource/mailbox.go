@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
 
 	"restante/backup"
 	"restante/storage"
@@ -38,6 +39,7 @@ type mailbox struct {
 	c      *connection
 	folder string // as backup names it
 	status backup.Status
+	former *imapclient.SelectedMailbox // what the library had open before
 	flags  flagSets
 }
 
@@ -45,6 +47,7 @@ type mailbox struct {
 // section 6.3.3).
 func (m *mailbox) examine(ctx context.Context, name string) error {
 	defer m.c.Bind(ctx)()
+	m.former = m.c.Mailbox()
 	data, err := m.c.Select(name, &imap.SelectOptions{ReadOnly: true, CondStore: m.c.Caps().Has(imap.CapCondStore)}).Wait()
 	if err != nil {
 		return m.unopened(m.c.explain("EXAMINE", err))
@@ -81,7 +84,9 @@ func (m *mailbox) Close() error {
 
 // counted is how many messages the server says there are by now.
 func (m *mailbox) counted() int {
-	if sel := m.c.Mailbox(); sel != nil {
+	// The library takes note of the new folder only after it has said that
+	// EXAMINE is done, and has the former one until then.
+	if sel := m.c.Mailbox(); sel != nil && sel != m.former {
 		return int(sel.NumMessages)
 	}
 	return int(m.status.Messages)
