@@ -279,7 +279,9 @@ func TestAYearOfNights(t *testing.T) {
 			now := When{at.Add(4 * time.Hour), berlin}
 			gone := Forgotten(p.Decide(left, nil, now))
 			left = slices.DeleteFunc(left, func(s storage.Snapshot) bool { return slices.Contains(gone, s.ID) })
-
+			if day%11 != 0 && day != 539 {
+				continue
+			}
 			forgotten := Forgotten(p.Decide(all, nil, now))
 			want := slices.DeleteFunc(slices.Clone(all), func(s storage.Snapshot) bool { return slices.Contains(forgotten, s.ID) })
 			if !slices.EqualFunc(left, want, func(a, b storage.Snapshot) bool { return a.ID == b.ID }) {

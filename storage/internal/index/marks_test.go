@@ -127,6 +127,7 @@ func TestMarksCountJustWhatWasMarked(t *testing.T) {
 func TestMarkTakesOnlyUsablePacks(t *testing.T) {
 	t.Parallel()
 	packs := somePacks(rand.New(rand.NewPCG(5, 2)), 2, 50)
+	packs[0].ID[0], packs[1].ID[0] = 1, 2 // the first would be taken
 	withCopies(packs)
 	_, m := marksOf(t, packs)
 	twice, once := packs[0].Directory[0].IDs[0], packs[0].Directory[0].IDs[1]
