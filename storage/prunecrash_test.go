@@ -112,7 +112,7 @@ func (c *crashScene) wantWhole(t *testing.T, store objects.Store) {
 // TestEveryCrashPointOfForgetAndPrune has the store fail at the k-th operation:
 // every write before it, after it, late, and for good from then on; of the
 // operations that only read, after which a machine that is gone leaves what it
-// left before, every fourth.
+// left before, every eighth.
 func TestEveryCrashPointOfForgetAndPrune(t *testing.T) {
 	t.Parallel()
 	scene := newCrashScene(t)
@@ -140,7 +140,7 @@ func TestEveryCrashPointOfForgetAndPrune(t *testing.T) {
 	ends := map[string]int{}
 	for k, op := range operations {
 		if op&objectstest.Write == 0 {
-			if k%4 == 0 {
+			if k%8 == 0 {
 				ends[scene.crash(t, k, objectstest.FailBefore, true)]++
 			}
 			continue
