@@ -30,7 +30,7 @@ type schedule struct {
 	t      *testing.T
 	random *rand.Rand
 	memory *objects.Memory
-	actors []*actor
+	actors []*machine
 	depth  int
 	pool   [][]byte // messages that several accounts get
 
@@ -40,8 +40,8 @@ type schedule struct {
 	counts       map[string]int
 }
 
-// An actor is a machine: a repository, a faulty way to the store, a cache.
-type actor struct {
+// A machine is a repository, a faulty way to the store, a cache.
+type machine struct {
 	name  string
 	store *objectstest.Faulty
 	cache string
@@ -90,7 +90,7 @@ func runSchedule(t *testing.T, seed uint64) map[string]int {
 	newRepository(t, s.memory, t.TempDir()).Close()
 	s.pool = testMail(s.random, 12)
 	for i, name := range []string{"first", "second", "third", "pruner"} {
-		a := &actor{name: name, cache: t.TempDir(), turn: make(chan struct{}, 1), store: objectstest.NewFaulty(s.memory, seed<<8+uint64(i))}
+		a := &machine{name: name, cache: t.TempDir(), turn: make(chan struct{}, 1), store: objectstest.NewFaulty(s.memory, seed<<8+uint64(i))}
 		if chance := float64(seed%4) * 0.01; chance > 0 {
 			a.store.Add(objectstest.Trouble(chance)...)
 			if seed%8 > 4 { // reads that miss what is there, lists that end early
@@ -131,7 +131,7 @@ func (s *schedule) interrupt() {
 
 // step lets one of those who do nothing do something.
 func (s *schedule) step() {
-	var idle []*actor
+	var idle []*machine
 	for _, a := range s.actors {
 		if !a.busy {
 			idle = append(idle, a)
@@ -182,7 +182,7 @@ func (s *schedule) step() {
 }
 
 // read restores the latest snapshot that the actor knows of.
-func (s *schedule) read(ctx context.Context, a *actor) {
+func (s *schedule) read(ctx context.Context, a *machine) {
 	account := s.actors[s.random.IntN(len(s.actors)-1)].name
 	latest, ok := a.repo.Latest(account)
 	if _, known := s.mail[latest.ID]; !ok || !known {
@@ -223,7 +223,7 @@ func (s *schedule) read(ctx context.Context, a *actor) {
 
 // wantExcuse fails where an actor could not do its work though nothing went
 // wrong with its store.
-func (s *schedule) wantExcuse(a *actor, what string, err error) {
+func (s *schedule) wantExcuse(a *machine, what string, err error) {
 	if len(a.store.Strikes()) == 0 {
 		s.t.Errorf("%s of %s: %v", what, a.name, err)
 	}
@@ -231,7 +231,7 @@ func (s *schedule) wantExcuse(a *actor, what string, err error) {
 }
 
 // backUp commits a snapshot of the actor's account, with some messages more.
-func (s *schedule) backUp(ctx context.Context, a *actor) {
+func (s *schedule) backUp(ctx context.Context, a *machine) {
 	for range 3 {
 		latest, _ := a.repo.Latest(a.name)
 		before, known := s.mail[latest.ID]
@@ -270,7 +270,7 @@ func (s *schedule) backUp(ctx context.Context, a *actor) {
 }
 
 // forget drops some snapshots of an account, perhaps all.
-func (s *schedule) forget(ctx context.Context, a *actor) {
+func (s *schedule) forget(ctx context.Context, a *machine) {
 	account := s.actors[s.random.IntN(len(s.actors)-1)].name
 	list := a.repo.Snapshots(account)
 	if s.random.IntN(2) > 0 {
@@ -299,7 +299,7 @@ var errMoved = errors.New("somebody committed meanwhile")
 // and then, and deletes. It keeps the rules of FORMAT.md section 8: live packs
 // come from the ledger and the trees, and are computed again where a commit
 // came in between.
-func (s *schedule) prune(ctx context.Context, a *actor) {
+func (s *schedule) prune(ctx context.Context, a *machine) {
 	var known map[ID]bool
 	var packs map[ulid.ULID]ledger.Pack
 	a.repo.ledger.View(func(st *ledger.State) {

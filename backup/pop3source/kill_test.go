@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,7 +155,7 @@ func (w *world) night(quiet bool) (err error) {
 	defer kill(nil)
 	store := &mortal{Store: w.store, left: 1 << 30, late: w.rand.IntN(2) == 0, dead: func() { kill(errKilled) }}
 	l := &line{drop: w.drop}
-	w.drop.Handle = map[string]func(*pop3test.Conn, string){"QUIT": w.quit("")}
+	handle := map[string]func(*pop3test.Conn, string){"QUIT": w.quit("")}
 	if !quiet {
 		switch w.rand.IntN(4) {
 		case 0: // the process
@@ -165,18 +166,20 @@ func (w *world) night(quiet bool) (err error) {
 			}
 		case 2: // in one command, whichever
 			verb := []string{"RETR", "TOP", "DELE", "UIDL", "PASS"}[w.rand.IntN(5)]
-			n := 1 + w.rand.IntN(12)
-			w.drop.Handle[verb] = func(c *pop3test.Conn, command string) {
-				if n--; n == 0 {
+			var n atomic.Int64
+			n.Store(int64(1 + w.rand.IntN(12)))
+			handle[verb] = func(c *pop3test.Conn, command string) {
+				if n.Add(-1) == 0 {
 					c.Close()
 					return
 				}
 				c.Default(command)
 			}
 		case 3: // at the end
-			w.drop.Handle["QUIT"] = w.quit([]string{"before", "after", "refused"}[w.rand.IntN(3)])
+			handle["QUIT"] = w.quit([]string{"before", "after", "refused"}[w.rand.IntN(3)])
 		}
 	}
+	w.drop.Do(func() { w.drop.Handle = handle })
 	repo, err := storage.Open(ctx, store, unlock, storage.Options{})
 	if err != nil {
 		return err
@@ -273,12 +276,14 @@ func TestKills(t *testing.T) {
 			t.Fatalf("world %d: a quiet night: %v", seed, err)
 		}
 		all := w.archived()
+		w.mu.Lock()
 		for _, m := range w.deleted {
 			if !all[m] {
 				t.Errorf("world %d: deleted, and in no snapshot: %q", seed, m)
 			}
 		}
 		deleted += len(w.deleted)
+		w.mu.Unlock()
 		have := map[string]bool{}
 		for m := range all {
 			have[subject(m)] = true

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"restante/backup"
@@ -158,8 +159,7 @@ func TestMessagesThatCannotBeHad(t *testing.T) {
 				t.Errorf("%d sessions for one message", n)
 			}
 			// It is asked for again.
-			d.Do(func() { d.Messages[39].Wire, d.Messages[39].Octets = "", texts[39] })
-			d.Handle = nil
+			d.Do(func() { d.Messages[39].Wire, d.Messages[39].Octets, d.Handle = "", texts[39], nil })
 			wantHeld(t, repo, run(t, repo, d), d)
 		})
 	}
@@ -207,12 +207,14 @@ func TestBusyMaildrop(t *testing.T) {
 	d := drop(mail(3)...)
 	d.InUse = 3
 	wantHeld(t, repo, run(t, repo, d), d)
-	d.InUse = 100
+	d.Do(func() { d.InUse = 100 })
 	src := newSource(&line{drop: d})
 	if _, err := backup.Run(t.Context(), repo, src, options(t, repo)); !errors.Is(err, backup.ErrBusy) || !strings.Contains(err.Error(), "another session") {
 		t.Error(err)
 	}
-	if got := d.InUse; got != 92 {
+	got := 0
+	d.Do(func() { got = d.InUse })
+	if got != 92 {
 		t.Errorf("%d tries", 100-got)
 	}
 	if len(repo.Snapshots("alice/laptop")) != 1 {
@@ -352,12 +354,13 @@ func TestListingsThatContradictThemselves(t *testing.T) {
 	repo := newRepository(t)
 	d := drop(mail(5)...)
 	run(t, repo, d)
-	d.Handle = map[string]func(*pop3test.Conn, string){
+	handle := map[string]func(*pop3test.Conn, string){
 		"LIST": func(c *pop3test.Conn, _ string) { io.WriteString(c, "+OK\r\n1 10\r\n.\r\n") },
 		"UIDL": func(c *pop3test.Conn, _ string) { io.WriteString(c, "+OK\r\n1 x\r\n.\r\n") },
 		"STAT": func(c *pop3test.Conn, _ string) { io.WriteString(c, "+OK 3 10\r\n") },
 		"RETR": func(c *pop3test.Conn, _ string) { io.WriteString(c, "-ERR no\r\n") },
 	}
+	d.Do(func() { d.Handle = handle })
 	r := run(t, repo, d)
 	if len(messagesOf(t, repo, r.Snapshot)) != 5 || !r.Snapshot.Marks.Has(storage.Incomplete) {
 		t.Errorf("%+v", r)
@@ -400,9 +403,9 @@ func TestConnectionLost(t *testing.T) {
 // lostAt loses the connection once, at the n-th RETR, and does something
 // before the next session.
 func lostAt(d *pop3test.Maildrop, n int, meanwhile func()) {
-	count := 0
+	var count atomic.Int64
 	d.Handle = map[string]func(*pop3test.Conn, string){"RETR": func(c *pop3test.Conn, command string) {
-		if count++; count == n {
+		if count.Add(1) == int64(n) {
 			d.Do(meanwhile)
 			c.Close()
 			return
@@ -460,9 +463,9 @@ func TestCancelled(t *testing.T) {
 	d := drop(mail(40)...)
 	reason := errors.New("no more time")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	n := 0
+	var n atomic.Int64
 	d.Handle = map[string]func(*pop3test.Conn, string){"RETR": func(c *pop3test.Conn, command string) {
-		if n++; n == 20 {
+		if n.Add(1) == 20 {
 			cancel(reason)
 		}
 		c.Default(command)

@@ -29,7 +29,8 @@ type Message struct {
 }
 
 // A Maildrop is the mail of one user, and the server that gives it. Fields are
-// set before Start, or in Do.
+// set before the first client comes, or in Do: a session that its client has
+// left may go on for a moment.
 type Maildrop struct {
 	Messages []*Message
 	// Greeting is the first line, without its end. Default: "+OK ready".
@@ -193,10 +194,14 @@ func (d *Maildrop) Serve(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		d.Do(func() { d.got = append(d.got, line) })
 		verb, _, _ := strings.Cut(line, " ")
-		if h := d.Handle[strings.ToUpper(verb)]; h != nil {
-			h(c, line)
+		var handle func(*Conn, string)
+		d.Do(func() {
+			d.got = append(d.got, line)
+			handle = d.Handle[strings.ToUpper(verb)]
+		})
+		if handle != nil {
+			handle(c, line)
 		} else {
 			c.Default(line)
 		}
@@ -226,7 +231,9 @@ func (c *Conn) Line() (string, error) {
 func (c *Conn) Default(line string) {
 	verb, argument, _ := strings.Cut(line, " ")
 	verb = strings.ToUpper(verb)
-	if strings.Contains(" "+c.Drop.Unknown+" ", " "+verb+" ") {
+	unknown := false
+	c.Drop.Do(func() { unknown = strings.Contains(" "+c.Drop.Unknown+" ", " "+verb+" ") })
+	if unknown {
 		c.Say("-ERR unknown command\r\n")
 		return
 	}
