@@ -76,6 +76,7 @@ func (m *mortal) Delete(ctx context.Context, name string) error {
 // wrong.
 type world struct {
 	t      *testing.T
+	seed   uint64
 	rand   *rand.Rand
 	store  objects.Store
 	drop   *pop3test.Maildrop
@@ -100,7 +101,7 @@ var uidls = []func(session, number int, m *pop3test.Message) string{
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{t: t, rand: rand.New(rand.NewPCG(seed, 1)), store: objects.NewMemory(), drop: new(pop3test.Maildrop), removed: map[string]bool{}}
+	w := &world{t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 1)), store: objects.NewMemory(), drop: new(pop3test.Maildrop), removed: map[string]bool{}}
 	w.drop.UIDL = uidls[w.rand.IntN(len(uidls))]
 	if w.rand.IntN(8) == 0 {
 		w.drop.Unknown = "UIDL"
@@ -258,49 +259,68 @@ func (w *world) archived() map[string]bool {
 }
 
 // Whatever is cut off, and wherever: no message is lost, and none is deleted
-// that is not in the repository.
+// that is not in the repository. Most of the time goes by waiting for the disk,
+// so many worlds are on their way at once.
 func TestKills(t *testing.T) {
 	t.Parallel()
-	const worlds, nights = 50, 10
-	failed, deleted := 0, 0
-	for seed := range uint64(worlds) {
-		w := newWorld(t, seed)
-		for range nights {
-			w.day()
-			if err := w.night(false); err != nil {
-				failed++
+	const worlds, nights, atOnce = 50, 10, 10
+	var failed, deleted atomic.Int64
+	var wg sync.WaitGroup
+	for first := range uint64(atOnce) {
+		wg.Go(func() {
+			for seed := first; seed < worlds; seed += atOnce {
+				w := newWorld(t, seed)
+				failed.Add(w.live(nights))
+				deleted.Add(w.judge())
 			}
-		}
+		})
+	}
+	wg.Wait()
+	if failed.Load() < worlds*nights/8 || deleted.Load() < worlds {
+		t.Errorf("%d of %d nights failed, %d messages were deleted: this tries nothing", failed.Load(), worlds*nights, deleted.Load())
+	}
+	t.Logf("%d of %d nights failed, %d messages were deleted", failed.Load(), worlds*nights, deleted.Load())
+}
+
+// live lets nights go by, and returns how many of them failed. The last one
+// does not.
+func (w *world) live(nights int) (failed int64) {
+	for range nights {
 		w.day()
-		if err := w.night(true); err != nil {
-			t.Fatalf("world %d: a quiet night: %v", seed, err)
-		}
-		all := w.archived()
-		w.mu.Lock()
-		for _, m := range w.deleted {
-			if !all[m] {
-				t.Errorf("world %d: deleted, and in no snapshot: %q", seed, m)
-			}
-		}
-		deleted += len(w.deleted)
-		w.mu.Unlock()
-		have := map[string]bool{}
-		for m := range all {
-			have[subject(m)] = true
-		}
-		for m := range w.removed { // perhaps before it could be backed up
-			have[subject(m)] = true
-		}
-		for n := 1; n <= w.number; n++ {
-			if s := fmt.Sprintf("Subject: %05d", n); !have[s] {
-				t.Errorf("world %d: lost: %s", seed, s)
-			}
+		if err := w.night(false); err != nil {
+			failed++
 		}
 	}
-	if failed < worlds*nights/8 || deleted < worlds {
-		t.Errorf("%d of %d nights failed, %d messages were deleted: this tries nothing", failed, worlds*nights, deleted)
+	w.day()
+	if err := w.night(true); err != nil {
+		w.t.Errorf("world %d: a quiet night: %v", w.seed, err)
 	}
-	t.Logf("%d of %d nights failed, %d messages were deleted", failed, worlds*nights, deleted)
+	return failed
+}
+
+// judge looks at what is left, and returns how many messages were deleted.
+func (w *world) judge() int64 {
+	all := w.archived()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, m := range w.deleted {
+		if !all[m] {
+			w.t.Errorf("world %d: deleted, and in no snapshot: %q", w.seed, m)
+		}
+	}
+	have := map[string]bool{}
+	for m := range all {
+		have[subject(m)] = true
+	}
+	for m := range w.removed { // perhaps before it could be backed up
+		have[subject(m)] = true
+	}
+	for n := 1; n <= w.number; n++ {
+		if s := fmt.Sprintf("Subject: %05d", n); !have[s] {
+			w.t.Errorf("world %d: lost: %s", w.seed, s)
+		}
+	}
+	return int64(len(w.deleted))
 }
 
 func subject(octets string) string {
