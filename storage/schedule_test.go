@@ -293,7 +293,7 @@ func (s *schedule) forget(ctx context.Context, a *machine) {
 	s.counts["forgotten"]++
 }
 
-var errMoved = errors.New("somebody committed meanwhile")
+var errMovedOn = errors.New("somebody committed meanwhile")
 
 // prune condemns what no snapshot needs, moves what is live out of a pack now
 // and then, and deletes. It keeps the rules of FORMAT.md section 8: live packs
@@ -348,13 +348,13 @@ func (s *schedule) prune(ctx context.Context, a *machine) {
 		for _, list := range st.Snapshots {
 			for _, snap := range list {
 				if !known[snap.ID] {
-					return nil, errMoved
+					return nil, errMovedOn
 				}
 			}
 		}
 		return &body, nil
 	})
-	if errors.Is(err, errMoved) {
+	if errors.Is(err, errMovedOn) {
 		s.counts["too late to prune"]++
 		return
 	}
