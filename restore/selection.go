@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -127,7 +126,7 @@ func (s *Selection) Groups(ctx context.Context, t *storage.Tree) ([]Group, error
 		if f.UIDValidity == 0 && f.Messages == 0 || !s.folder(name) || len(s.References) > 0 && uids == nil {
 			continue
 		}
-		groups = append(groups, Group{Folder: f, Vault: t.Snapshot.Vault, Messages: s.filter(f, f.All(ctx), uids), Picked: s.picks()})
+		groups = append(groups, Group{Folder: f, Vault: t.Snapshot.Vault, Messages: s.filter(f.All(ctx), uids), Picked: s.picks()})
 	}
 	for folder := range wanted {
 		return nil, notFound(fmt.Sprintf("the snapshot has no folder %q", folder))
@@ -161,24 +160,18 @@ func MatchFolder(pattern, name string) bool {
 
 // filter leaves out what is not meant. That there is no message with one of the
 // UIDs is an error at the end.
-func (s *Selection) filter(f *storage.Folder, all iter.Seq2[storage.Message, error], uids map[uint32]bool) iter.Seq2[storage.Message, error] {
+func (s *Selection) filter(all iter.Seq2[storage.Message, error], uids map[uint32]bool) iter.Seq2[storage.Message, error] {
 	if !s.picks() {
 		return all
 	}
 	return func(yield func(storage.Message, error) bool) {
-		left := maps.Clone(uids)
 		for m, err := range all {
-			delete(left, m.UID)
 			if err == nil && (uids != nil && !uids[m.UID] || !s.Match(&m)) {
 				continue
 			}
 			if !yield(m, err) {
 				return
 			}
-		}
-		for _, uid := range slices.Sorted(maps.Keys(left)) {
-			yield(storage.Message{}, fmt.Errorf("there is no message %s", Reference(f.Name(), uid)))
-			return
 		}
 	}
 }

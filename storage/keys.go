@@ -303,6 +303,8 @@ func (r *Repository) RemoveKey(ctx context.Context, prefix string) (ledger.Key, 
 		switch {
 		case found == 0:
 			return nil, fmt.Errorf("no key slot's id begins with %q", prefix)
+		case len(prefix) < 4:
+			return nil, fmt.Errorf("%q is too short to name a key slot: write four digits or more of its id", prefix)
 		case found > 1:
 			return nil, fmt.Errorf("the ids of %d key slots begin with %q", found, prefix)
 		case k.ID == r.slot:
