@@ -103,7 +103,7 @@ func TestAppendRefusedInTheMiddle(t *testing.T) {
 	said := make(chan bool)
 	s := imaptest.Start(t, imaptest.Script{Caps: "IMAP4rev1 LITERAL+", Greeting: "* PREAUTH hi", Handle: map[string]func(*imaptest.Conn, imaptest.Command){
 		"NOOP": func(c *imaptest.Conn, cmd imaptest.Command) {
-			<-said // the command is on its way
+			<-said                              // the command is on its way
 			c.Say("T2 NO [OVERQUOTA] full\r\n") // T2 is the next command
 			c.OK(cmd)
 		},
