@@ -46,6 +46,7 @@ var layers = map[string]string{
 	"restore/imaptarget": "restore storage/messages backup/accounts/imapconn",
 	"restore/export":     "restore storage storage/mailfiles storage/mailfiles/thunderbird storage/messages",
 
+	"schedules/calendar":  "",
 	"schedules/retention": "storage",
 
 	"cmd/testbed":         "cmd/testbed/rawimap cmd/testbed/bench cmd/testbed/crash cmd/testbed/site cmd/testbed/tokens",
