@@ -30,7 +30,7 @@ type service struct {
 	start func(ctx context.Context, b *bed) error
 }
 
-func services() []service { return []service{dovecot, versitygw} }
+func services() []service { return []service{dovecot, versitygw, postgres} }
 
 func serviceNames() []string {
 	var names []string
