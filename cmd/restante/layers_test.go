@@ -47,6 +47,7 @@ var layers = map[string]string{
 	"restore/export":     "restore storage storage/mailfiles storage/mailfiles/thunderbird storage/messages",
 
 	"schedules/calendar":  "",
+	"schedules/queue":     "",
 	"schedules/retention": "storage",
 
 	"cmd/testbed":         "cmd/testbed/rawimap cmd/testbed/bench cmd/testbed/crash cmd/testbed/site cmd/testbed/tokens",

@@ -1,0 +1,145 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+)
+
+// enter writes this machine into the database.
+func (q *Queue) enter(ctx context.Context) error {
+	return q.db.alone(ctx, func(t tx) error {
+		id, err := number(t, "machine")
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec("INSERT INTO restante_machine (id, name, at_once, seen_at, started_at) VALUES (?, ?, ?, "+t.clock()+", "+t.clock()+")", id, q.o.Machine, q.o.AtOnce); err != nil {
+			return err
+		}
+		q.mu.Lock()
+		q.machine = id
+		q.mu.Unlock()
+		return nil
+	})
+}
+
+// leave takes it out again. What it ran has gone back to wait by then.
+func (q *Queue) leave(ctx context.Context) error {
+	_, err := q.db.now(ctx).exec("DELETE FROM restante_machine WHERE id = ?", q.number())
+	return err
+}
+
+func (q *Queue) number() int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.machine
+}
+
+// beat says that this machine lives, and cancels what is not its any more. It
+// says whether the machine had been silent for too long.
+func (q *Queue) beat(ctx context.Context) (late bool, err error) {
+	t := q.db.now(ctx)
+	n, err := t.exec("UPDATE restante_machine SET seen_at = "+t.clock()+" WHERE id = ? AND seen_at > "+t.clock()+" - ?", q.number(), q.o.DeadAfter.Milliseconds())
+	if err != nil {
+		return true, err
+	}
+	if late = n == 0; late {
+		_, err := t.exec("INSERT INTO restante_machine (id, name, at_once, seen_at, started_at) VALUES (?, ?, ?, "+t.clock()+", "+t.clock()+") ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at", q.number(), q.o.Machine, q.o.AtOnce)
+		if err != nil {
+			return true, err
+		}
+	}
+	// Those begun before the question: the answer tells nothing of later ones.
+	begun := map[*working]int64{}
+	q.mu.Lock()
+	for id, w := range q.running {
+		if w.begun {
+			begun[w] = id
+		}
+	}
+	q.mu.Unlock()
+	mine := map[int64]int{}
+	err = t.each(func(r *sql.Rows) error {
+		var id int64
+		var turn int
+		err := r.Scan(&id, &turn)
+		mine[id] = turn
+		return err
+	}, "SELECT id, turn FROM restante_run WHERE over = 0 AND state = ? AND machine_id = ?", Running, q.number())
+	if err != nil {
+		return late, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for w, id := range begun {
+		if turn, ok := mine[id]; w.begun && (!ok || turn != w.turn) { // and not ended meanwhile
+			w.cancel(ErrLost)
+		}
+	}
+	return late, nil
+}
+
+// takeOver has the runs of machines that are silent wait again, and those that
+// nobody took though there is room.
+//
+// A machine that was silent itself must not do so before the others had the
+// time to be heard: the database may have been away for all of them.
+func (q *Queue) takeOver(ctx context.Context) error {
+	return q.db.alone(ctx, func(t tx) error {
+		silent := q.o.DeadAfter.Milliseconds()
+		n, err := t.exec(`UPDATE restante_run SET state = ?, machine_id = 0 WHERE over = 0 AND state = ? AND machine_id NOT IN
+			(SELECT id FROM restante_machine WHERE seen_at > `+t.clock()+` - ?)`, Waiting, Running, silent)
+		if err != nil {
+			return err
+		}
+		given, err := t.exec("UPDATE restante_run SET state = ? WHERE over = 0 AND state = ? AND given_at < "+t.clock()+" - ?", Waiting, Given, silent)
+		if err != nil {
+			return err
+		}
+		if n+given > 0 {
+			q.o.Log.Warn("runs are taken over from a machine that is silent", "runs", n+given)
+		}
+		_, err = t.exec("DELETE FROM restante_machine WHERE seen_at < "+t.clock()+" - ?", 24*60*60*1000)
+		return err
+	})
+}
+
+// clean removes old history.
+func (q *Queue) clean(ctx context.Context) error {
+	before := q.o.Now().Add(-q.o.KeepHistory).UnixMilli()
+	_, err := q.db.now(ctx).exec("DELETE FROM restante_run WHERE over = 1 AND ended_at < ? AND ended_at > 0", before)
+	return err
+}
+
+// begin takes a run that was given. False: somebody else has, or nobody wants
+// it any more.
+func (q *Queue) begin(ctx context.Context, job runJob) (r Run, ok bool, err error) {
+	err = q.db.alone(ctx, func(t tx) error {
+		n, err := t.exec("UPDATE restante_run SET state = ?, machine_id = ?, machine = ?, started_at = ? WHERE id = ? AND turn = ? AND state = ?",
+			Running, q.number(), q.o.Machine, q.o.Now().UnixMilli(), job.Run, job.Turn, Given)
+		if err != nil || n == 0 {
+			return err
+		}
+		ok = true
+		r, err = one(t, job.Run)
+		return err
+	})
+	return r, ok && err == nil, err
+}
+
+// finish writes what came of a run, if it is this machine's still.
+func (q *Queue) finish(ctx context.Context, r Run) error {
+	over := 0
+	if r.State.Over() {
+		over = 1
+	}
+	n, err := q.db.now(ctx).exec(`UPDATE restante_run SET state = ?, over = ?, ended_at = ?, not_until = ?, tries = ?, snapshot = ?, result = ?, error = ?, class = ?, machine_id = 0
+		WHERE id = ? AND turn = ? AND state = ?`,
+		r.State, over, r.Ended.UnixMilli(), r.NotUntil.UnixMilli(), r.Tries, r.Snapshot, string(r.Result), r.Error, r.Class, r.ID, r.turn, Running)
+	if err == nil && n == 0 {
+		return errNotOurs
+	}
+	return err
+}
+
+var errNotOurs = errors.New("the run is another machine's by now")
