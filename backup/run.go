@@ -34,6 +34,8 @@ type Options struct {
 	// Pause waits before the i-th try again; nil: 1 s, doubled each time, at
 	// most 30 s.
 	Pause func(ctx context.Context, i int) error
+	// Now is what time the snapshot says it is; nil: the clock's.
+	Now func() time.Time
 }
 
 func (o *Options) defaults() {
@@ -51,6 +53,9 @@ func (o *Options) defaults() {
 	}
 	if o.Exclude == nil {
 		o.Exclude = func([]string) bool { return false }
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.Pause == nil {
 		o.Pause = func(ctx context.Context, i int) error {
@@ -143,7 +148,7 @@ type run struct {
 const commitMessages = 100_000
 
 func runOnce(ctx context.Context, repo *storage.Repository, src Source, o Options) (*Result, error) {
-	r := &run{o: o, repo: repo, src: src, started: time.Now(), last: time.Now(), gone: map[string]*storage.Folder{}}
+	r := &run{o: o, repo: repo, src: src, started: o.Now(), last: time.Now(), gone: map[string]*storage.Folder{}}
 	r.cond = sync.NewCond(&r.mu)
 	var err error
 	// What is being written when the run is cancelled is worth finishing.
@@ -377,7 +382,7 @@ func (r *run) snapshot(marks ledger.Marks) storage.Snapshot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := storage.Snapshot{
-		ID: storage.NewID(), Account: r.o.Account, Started: r.started.Unix(), Finished: time.Now().Unix(),
+		ID: storage.NewID(), Account: r.o.Account, Started: r.started.Unix(), Finished: r.o.Now().Unix(),
 		Marks: marks, Notes: slices.Clone(r.notes), Host: host, Stats: r.stats,
 	}
 	if r.parent != nil {

@@ -47,6 +47,13 @@ type config struct {
 	Accounts map[string]*accountConfig `toml:"account"`
 	// Groups are accounts from lists, by the group's name.
 	Groups map[string]*groupConfig `toml:"group"`
+	// Schedules are what restante serve does, by name. Without any it backs
+	// everything up each night, and looks after the repository.
+	Schedules map[string]*scheduleConfig `toml:"schedule"`
+	// Servers are mail servers that take more or fewer at once, by host name.
+	Servers map[string]*serverConfig `toml:"server"`
+	// Serve is how restante serve works.
+	Serve serveConfig `toml:"serve"`
 
 	path string // of the file; empty: there is none
 }
@@ -93,6 +100,9 @@ type accountConfig struct {
 	Keep string `toml:"keep"`
 	// Skip leaves the account out where all accounts are meant.
 	Skip bool `toml:"skip"`
+	// Schedules are the names of the schedules that back the account up; those
+	// that are for it if empty.
+	Schedules []string `toml:"schedules"`
 
 	group string // that it is of; empty: of none
 }
@@ -208,6 +218,9 @@ func parseConfig(path string, b []byte) (*config, error) {
 	if err := c.proveKeep(); err != nil {
 		return nil, err
 	}
+	if err := c.proveServe(); err != nil {
+		return nil, err
+	}
 	return c, nil
 }
 
@@ -236,6 +249,12 @@ func unknownKey(path string, line int, key []string) error {
 		known, unknown = tomlKeys(reflect.TypeFor[accountConfig]()), key[2]
 	case len(key) > 2 && key[0] == "group":
 		known, unknown = tomlKeys(reflect.TypeFor[groupConfig]()), key[2]
+	case len(key) > 2 && key[0] == "schedule":
+		known, unknown = tomlKeys(reflect.TypeFor[scheduleConfig]()), key[2]
+	case len(key) > 2 && key[0] == "server":
+		known, unknown = tomlKeys(reflect.TypeFor[serverConfig]()), key[2]
+	case len(key) > 1 && key[0] == "serve":
+		known, unknown = tomlKeys(reflect.TypeFor[serveConfig]()), key[1]
 	}
 	switch near := nearest(unknown, known); {
 	case unknown == "password" || unknown == "passphrase":
@@ -262,9 +281,9 @@ func brokenConfig(path string, broken *toml.DecodeError) error {
 	last := key[len(key)-1]
 	form, example := "a text", "\"…\""
 	switch last {
-	case "connections":
+	case "connections", "at-once", "per-server", "check-within":
 		form, example = "a number", "3"
-	case "exclude":
+	case "exclude", "accounts", "groups", "schedules", "not-during":
 		form, example = "a list of texts", "[\"Trash\", \"Lists/**\"]"
 	}
 	return withHint(wrongUsage(fmt.Errorf("%s: %q has to be %s", where, strings.Join(key, "."), form)), "write it as: %s = %s", last, example)

@@ -49,6 +49,8 @@ type decisionJSON struct {
 	Reasons []string  `json:"reasons,omitempty"`
 }
 
+var errNoRules = errors.New("no account has keep rules")
+
 func (c *forgetCmd) Run(ctx context.Context, a *app) error {
 	file, err := a.expanded(ctx)
 	if err != nil {
@@ -130,7 +132,7 @@ func (c *forgetCmd) policies(a *app, file *config, repo *storage.Repository, giv
 		policies[name] = p
 	}
 	if len(names) == 0 {
-		return nil, nil, withHint(wrongUsage(errors.New("no account has keep rules")), "write keep = \"last 7, daily 30, monthly 12\" into restante.toml, or name an account with --keep-daily 30 and the like")
+		return nil, nil, withHint(wrongUsage(errNoRules), "write keep = \"last 7, daily 30, monthly 12\" into restante.toml, or name an account with --keep-daily 30 and the like")
 	}
 	return names, policies, nil
 }

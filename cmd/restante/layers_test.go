@@ -46,6 +46,7 @@ var layers = map[string]string{
 	"restore/imaptarget": "restore storage/messages backup/accounts/imapconn",
 	"restore/export":     "restore storage storage/mailfiles storage/mailfiles/thunderbird storage/messages",
 
+	"schedules":           "schedules/calendar schedules/queue",
 	"schedules/calendar":  "",
 	"schedules/queue":     "",
 	"schedules/retention": "storage",

@@ -43,6 +43,11 @@ type cli struct {
 	Check     checkCmd     `cmd:"" help:"Prove that the repository is whole."`
 	Probe     probeCmd     `cmd:"" help:"Prove that a store can hold a repository."`
 	Stats     statsCmd     `cmd:"" help:"Tell how much is stored, and of what."`
+	Serve     serveCmd     `cmd:"" help:"Do what the schedules say, until it is stopped."`
+	Status    statusCmd    `cmd:"" help:"Tell whether every account is backed up, or what is wrong."`
+	Runs      runsCmd      `cmd:"" help:"List what was done, when, and what came of it."`
+	Run       runCmd       `cmd:"" help:"Have accounts backed up now, by a machine that serves."`
+	Schedule  scheduleCmd  `cmd:"" help:"List what is due when."`
 	Accounts  accountsCmd  `cmd:"" help:"List and test the accounts of the configuration."`
 	Key       keyCmd       `cmd:"" help:"List, add and remove what opens the repository."`
 	Demo      demoCmd      `cmd:"" help:"Show the main job on a mail server of its own, touching nothing else."`

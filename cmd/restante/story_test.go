@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -95,7 +96,7 @@ func canMount(t *testing.T) bool {
 // words are what stories can say.
 var words = map[string]func(*testscript.TestScript, bool, []string){
 	"code": wordCode, "snapshot": wordSnapshot, "hostile": wordHostile, "imap": wordIMAP, "append": wordAppend, "damage": wordDamage, "tinydisk": wordTinyDisk,
-	"oauth": wordOAuth,
+	"oauth": wordOAuth, "eventually": wordEventually, "signal": wordSignal,
 }
 
 // code N COMMAND…: the command ends with this exit code.
@@ -112,6 +113,28 @@ func wordCode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if (got == want) == neg {
 		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// eventually COMMAND…: the command ends well, if not at once.
+func wordEventually(ts *testscript.TestScript, neg bool, args []string) {
+	deadline := time.Now().Add(time.Minute)
+	for {
+		err := ts.Exec(args[0], args[1:]...)
+		if (err == nil) != neg {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("not within a minute: %v", err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// signal HUP|TERM: tells all commands in the background.
+func wordSignal(ts *testscript.TestScript, neg bool, args []string) {
+	for _, c := range ts.BackgroundCmds() {
+		ts.Check(c.Process.Signal(map[string]os.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM}[args[0]]))
 	}
 }
 

@@ -125,7 +125,7 @@ type Outcome struct {
 // A Handler does runs. It may be called from many goroutines.
 //
 // It should end soon after its context does. The run then goes back to wait if
-// the context's cause is [ErrStopping], [ErrQuiet] or [ErrLost].
+// the context's cause is [ErrStopping] or [ErrLost], or the error is a [*Quiet].
 type Handler interface {
 	Do(ctx context.Context, r Run) (Outcome, error)
 	// Classify tells what kind of error Do returned.
@@ -135,9 +135,17 @@ type Handler interface {
 // Causes that a run's context ends for. It is no fault of the run.
 var (
 	ErrStopping = errors.New("this machine stops")
-	ErrQuiet    = errors.New("nothing may run from now on")
 	ErrLost     = errors.New("another machine has taken this run over")
 )
+
+// Quiet is the error of a run that has to wait: nothing may run for now.
+type Quiet struct{ Until time.Time }
+
+// NotBefore makes one.
+func NotBefore(until time.Time) *Quiet { return &Quiet{until} }
+
+// Error implements error.
+func (q *Quiet) Error() string { return "nothing may run before " + q.Until.Format(time.DateTime) }
 
 // Options say how a queue works. The zero value is sensible.
 type Options struct {
@@ -150,7 +158,7 @@ type Options struct {
 	PerServer func(server string) int
 	// Now is the time; nil: the clock's.
 	Now func() time.Time
-	// Every is how often it looks for what is due; 0 for 5 s.
+	// Every is how often it looks for what is due or asked for; 0 for 1 s.
 	Every time.Duration
 	// DeadAfter is how long a machine is silent until its runs are others'; 0
 	// for a minute.
@@ -179,7 +187,7 @@ func (o *Options) defaults() {
 		o.Now = time.Now
 	}
 	if o.Every == 0 {
-		o.Every = 5 * time.Second
+		o.Every = time.Second
 	}
 	if o.DeadAfter == 0 {
 		o.DeadAfter = time.Minute

@@ -195,13 +195,16 @@ func (q *Queue) settle(ctx context.Context, h Handler, r *Run, o Outcome, err er
 		}
 	}
 	cause := context.Cause(ctx)
+	quiet, isQuiet := errors.AsType[*Quiet](err)
 	switch {
+	case isQuiet:
+		r.State, r.NotUntil, r.Error, r.Class = Waiting, quiet.Until, "", ""
 	case err == nil:
 		r.State, r.Error, r.Class = Done, "", ""
 		if o.Incomplete {
 			r.State = Incomplete
 		}
-	case errors.Is(cause, ErrStopping), errors.Is(cause, ErrQuiet), errors.Is(cause, ErrLost), errors.Is(cause, context.Canceled):
+	case errors.Is(cause, ErrStopping), errors.Is(cause, ErrLost), errors.Is(cause, context.Canceled):
 		r.State, r.NotUntil, r.Error, r.Class = Waiting, r.Ended, err.Error(), ""
 	default:
 		r.Error, r.Class = err.Error(), h.Classify(err)

@@ -1,0 +1,290 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"reflect"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"restante/schedules"
+	"restante/schedules/queue"
+	"restante/storage"
+)
+
+type serveCmd struct {
+	Log string `enum:"text,json" default:"text" help:"How the log is written: text or json (default: text)."`
+}
+
+func (*serveCmd) Help() string {
+	return `Does what the schedules of the configuration say, until it is stopped: backs accounts up, forgets, prunes, checks, exports. Without any schedule it backs every account up each night, within two hours from one o'clock on, and looks after the repository.
+
+Several machines share the work with one database on PostgreSQL:
+
+  [serve]
+  database = "postgres://restante@db.example.org/restante"
+
+One run of an account at a time, no more at once than [serve] at-once on this machine and per-server on one mail server. What fails for now is tried again; a wrong password is not. Runs of a machine that died are taken over within two minutes. A machine that is told to stop (SIGTERM) commits what it has read and stops within half a minute.
+
+SIGHUP reads the configuration again and says what changed; one with a mistake in it changes nothing. Lists of users are read again every hour.
+
+With listen = "127.0.0.1:9721" under [serve] there are /healthz and /readyz.
+
+Example:
+
+  restante serve
+  restante serve --log json
+  restante schedule list
+  restante status`
+}
+
+// A service is a restante serve.
+type service struct {
+	app   *app
+	repo  *storage.Repository
+	queue *queue.Queue
+	h     *schedules.Handler
+	log   *slog.Logger
+	now   func() time.Time
+
+	current atomic.Pointer[generation]
+	upkeep  sync.Mutex
+	ready   atomic.Bool
+}
+
+func (c *serveCmd) Run(ctx context.Context, a *app) error {
+	log := slog.New(slog.NewTextHandler(a.err, nil))
+	if c.Log == "json" {
+		log = slog.New(slog.NewJSONHandler(a.err, nil))
+	}
+	a.log, a.Quiet = log, true
+	s := &service{app: a, log: log, now: clock()}
+	first, err := a.generation(ctx)
+	if err != nil {
+		return err
+	}
+	if len(first.accounts) == 0 {
+		return withHint(wrongUsage(errors.New("the configuration has no accounts")), "write some into restante.toml; restante accounts list shows them")
+	}
+	if s.repo, _, err = a.openRepository(ctx, false); err != nil {
+		return err
+	}
+	defer s.repo.Close()
+	where, err := first.config.database()
+	if err != nil {
+		return err
+	}
+	s.current.Store(first)
+	s.queue, err = queue.Open(ctx, where, queue.Options{
+		Machine: first.config.Serve.Machine, AtOnce: first.config.Serve.AtOnce, Now: s.now, Log: log,
+		PerServer: func(server string) int { return s.current.Load().config.perServer(server) },
+	})
+	if err != nil {
+		return withHint(err, "the database stands under [serve] in restante.toml; without one it is a file of this machine's")
+	}
+	defer s.queue.Close()
+	s.h = schedules.NewHandler(s.now, classify)
+	if err := s.recall(ctx, first); err != nil {
+		return err
+	}
+	if err := s.adopt(ctx, first); err != nil {
+		return err
+	}
+	listening, err := s.listen(ctx, first.config.Serve.Listen)
+	if err != nil {
+		return err
+	}
+	defer listening()
+
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	var reloading sync.WaitGroup
+	reloading.Go(func() { s.reload(serving) })
+	log.Info("serving", "accounts", len(first.accounts), "schedules", len(first.schedules), "repository", s.repo.Location())
+	s.ready.Store(true)
+	daemon.SdNotify(false, daemon.SdNotifyReady)
+	context.AfterFunc(ctx, func() { daemon.SdNotify(false, daemon.SdNotifyStopping) })
+	err = s.queue.Serve(ctx, s.h)
+	stop()
+	reloading.Wait()
+	if err == nil {
+		log.Info("stopped")
+	}
+	return err
+}
+
+// recall writes what the repository tells of earlier runs into a database that
+// does not know of them.
+func (s *service) recall(ctx context.Context, g *generation) error {
+	for _, a := range g.list {
+		list := s.repo.Snapshots(a.Name)
+		if len(list) == 0 {
+			continue
+		}
+		if err := s.queue.Restore(ctx, a.Name, earlier(list)); err != nil {
+			return fmt.Errorf("write the history of %q into the database: %w", a.Name, err)
+		}
+	}
+	return nil
+}
+
+// adopt goes on with a generation.
+func (s *service) adopt(ctx context.Context, g *generation) error {
+	last := func(job queue.Kind, account string) time.Time {
+		if latest, ok := s.repo.Latest(account); ok && job == queue.Backup {
+			return latest.StartedAt()
+		}
+		return time.Time{}
+	}
+	if err := s.queue.Plan(ctx, schedules.Plan(g.schedules, g.list, last)); err != nil {
+		return err
+	}
+	j := &jobs{g: g, repo: s.repo, now: s.now, upkeep: &s.upkeep}
+	s.h.Use(g.schedules, j.all())
+	s.current.Store(g)
+	for _, name := range schedules.Unplanned(g.schedules, g.list) {
+		s.log.Warn("no schedule backs this account up", "account", name)
+	}
+	return nil
+}
+
+// listsEvery is how often lists of users are read again.
+const listsEvery = time.Hour
+
+// reload reads the configuration again when it is told to, and every hour.
+func (s *service) reload(ctx context.Context) {
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGHUP)
+	defer signal.Stop(told)
+	every := time.NewTicker(listsEvery)
+	defer every.Stop()
+	for {
+		asked := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-told:
+			asked = true
+		case <-every.C:
+		}
+		daemon.SdNotify(false, daemon.SdNotifyReloading)
+		old := s.current.Load()
+		g, err := s.app.generation(ctx)
+		if err == nil {
+			err = s.adopt(ctx, g)
+		}
+		changes := []string(nil)
+		if err == nil {
+			changes = differences(old, g)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			s.log.Error("the configuration cannot be read; everything goes on as before", "error", err, "hint", hintFor(err))
+		case len(changes) == 0 && asked:
+			s.log.Info("the configuration is read again: nothing changed")
+		default:
+			for _, c := range changes {
+				s.log.Info("the configuration changed: " + c)
+			}
+		}
+		daemon.SdNotify(false, daemon.SdNotifyReady)
+	}
+}
+
+// differences tells what is other in a newer configuration.
+func differences(old, g *generation) (list []string) {
+	for _, name := range slices.Sorted(maps.Keys(old.accounts)) {
+		if g.accounts[name] == nil {
+			list = append(list, fmt.Sprintf("account %q is gone", name))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(g.accounts)) {
+		before, after := old.accounts[name], g.accounts[name]
+		switch {
+		case before == nil:
+			list = append(list, fmt.Sprintf("account %q is new", name))
+		case before.address != after.address || before.policy != after.policy || before.vault != after.vault || before.connections != after.connections || !slices.Equal(before.exclude, after.exclude):
+			list = append(list, fmt.Sprintf("account %q is another", name))
+		}
+	}
+	before, after := map[string]string{}, map[string]string{}
+	for _, s := range old.schedules {
+		before[s.Name] = string(s.Job) + " " + s.Table.String()
+	}
+	for _, s := range g.schedules {
+		after[s.Name] = string(s.Job) + " " + s.Table.String()
+		switch was, ok := before[s.Name]; {
+		case !ok:
+			list = append(list, fmt.Sprintf("schedule %q is new", s.Name))
+		case was != after[s.Name] || !reflect.DeepEqual(old.config.Schedules[s.Name], g.config.Schedules[s.Name]):
+			list = append(list, fmt.Sprintf("schedule %q is another", s.Name))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if _, ok := after[name]; !ok {
+			list = append(list, fmt.Sprintf("schedule %q is gone", name))
+		}
+	}
+	if old.config.Keep != g.config.Keep {
+		list = append(list, "keep rules are others")
+	}
+	o, n := old.config, g.config
+	if o.Repository != n.Repository || o.Serve != n.Serve && (o.Serve.Database != n.Serve.Database || o.Serve.DatabaseFile != n.Serve.DatabaseFile || o.Serve.Listen != n.Serve.Listen || o.Serve.AtOnce != n.Serve.AtOnce || o.Serve.Machine != n.Serve.Machine) {
+		list = append(list, "repository, database, listen, at-once and machine count from the next start on")
+	}
+	return list
+}
+
+// listen answers whoever watches over this machine.
+func (s *service) listen(ctx context.Context, at string) (stop func(), err error) {
+	if at == "" {
+		return func() {}, nil
+	}
+	l, err := net.Listen("tcp", at)
+	if err != nil {
+		return nil, withHint(fmt.Errorf("listen at %s: %w", at, err), "write another port: listen = \"127.0.0.1:9721\" under [serve]")
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+		defer cancel()
+		if err := s.queue.Ping(ctx); err != nil || !s.ready.Load() {
+			http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ready")
+	})
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
+	go server.Serve(l)
+	s.log.Info("listening", "at", l.Addr().String())
+	return func() {
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		server.Shutdown(grace)
+	}, nil
+}
+
+// marshal is a value in JSON; it must be one that has a form in it.
+func marshal(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil
+	}
+	return b
+}
