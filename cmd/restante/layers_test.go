@@ -51,10 +51,11 @@ var layers = map[string]string{
 	"schedules/queue":     "",
 	"schedules/retention": "storage",
 
-	"cmd/testbed":         "cmd/testbed/rawimap cmd/testbed/bench cmd/testbed/crash cmd/testbed/site cmd/testbed/tokens",
+	"cmd/testbed":         "cmd/testbed/rawimap cmd/testbed/bench cmd/testbed/crash cmd/testbed/nights cmd/testbed/site cmd/testbed/tokens",
 	"cmd/testbed/tokens":  "",
 	"cmd/testbed/bench":   "cmd/testbed/site cmd/testbed/rawimap",
 	"cmd/testbed/crash":   "cmd/testbed/site cmd/testbed/rawimap",
+	"cmd/testbed/nights":  "cmd/testbed/site cmd/testbed/rawimap",
 	"cmd/testbed/site":    "cmd/testbed/rawimap",
 	"cmd/testbed/rawimap": "",
 	"cmd/testbed/servers": "cmd/testbed/rawimap",

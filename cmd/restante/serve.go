@@ -87,9 +87,13 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	deadAfter, err := first.config.deadAfter()
+	if err != nil {
+		return err
+	}
 	s.current.Store(first)
 	s.queue, err = queue.Open(ctx, where, queue.Options{
-		Machine: first.config.Serve.Machine, AtOnce: first.config.Serve.AtOnce, Now: s.now, Log: log,
+		Machine: first.config.Serve.Machine, AtOnce: first.config.Serve.AtOnce, DeadAfter: deadAfter, Now: s.now, Log: log,
 		PerServer: func(server string) int { return s.current.Load().config.perServer(server) },
 	})
 	if err != nil {

@@ -38,6 +38,9 @@ type serveConfig struct {
 	// PerServer is how many accounts of one mail server there may be at once, of
 	// all machines together; 0 for 8. [server."NAME"] has it for one server.
 	PerServer int `toml:"per-server"`
+	// DeadAfter is how long another machine may be silent until its runs are taken
+	// over: "1m" if empty.
+	DeadAfter string `toml:"dead-after"`
 	// Listen is where metrics, /healthz and /readyz are; nowhere if empty.
 	Listen string `toml:"listen"`
 	// CheckWithin is in how many days the scheduled checks read all data; 0 for 30.
@@ -95,10 +98,10 @@ type scheduleConfig struct {
 
 // usually is what is done if the configuration has no schedule at all.
 var usually = map[string]*scheduleConfig{
-	"nightly":   {Job: "backup", Every: "@nightly", Spread: "2h"},
-	"forget":    {Job: "forget", Every: "0 5 * * *"},
-	"prune":     {Job: "prune", Every: "0 6 * * sun"},
-	"check":     {Job: "check", Every: "0 7 * * *"},
+	"nightly": {Job: "backup", Every: "@nightly", Spread: "2h"},
+	"forget":  {Job: "forget", Every: "0 5 * * *"},
+	"prune":   {Job: "prune", Every: "0 6 * * sun"},
+	"check":   {Job: "check", Every: "0 7 * * *"},
 }
 
 // scheduled are the schedules of the configuration, in the order of their
@@ -204,12 +207,27 @@ func (c *config) proveServe() error {
 	if c.Serve.AtOnce < 0 || c.Serve.PerServer < 0 || c.Serve.CheckWithin < 0 {
 		return withHint(wrongUsage(fmt.Errorf("%s: [serve]: a number is less than nothing", c.path)), "leave the line out, or write 1 or more")
 	}
+	if _, err := c.deadAfter(); err != nil {
+		return err
+	}
 	for name, s := range c.Servers {
 		if s == nil || s.AtOnce < 1 {
 			return withHint(wrongUsage(fmt.Errorf("%s: server %q: how many accounts may there be at once?", c.path, name)), "add a line such as: at-once = 8")
 		}
 	}
 	return nil
+}
+
+// deadAfter is how long another machine may be silent; zero: as long as usual.
+func (c *config) deadAfter() (time.Duration, error) {
+	if c.Serve.DeadAfter == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(c.Serve.DeadAfter)
+	if err != nil || d < 5*time.Second {
+		return 0, withHint(wrongUsage(fmt.Errorf("%s: [serve]: dead-after: %q is no time of five seconds or more", c.path, c.Serve.DeadAfter)), "write dead-after = \"1m\"")
+	}
+	return d, nil
 }
 
 // perServer is how many runs of a server there may be at once.

@@ -174,3 +174,14 @@ func withoutFromLine(b []byte) []byte {
 	}
 	return b
 }
+
+// Messages are the octets of the corpus's messages, in the order of files.
+func (c Corpus) Messages() iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for l, err := range c.mail {
+			if !yield(l.octets, err) {
+				return
+			}
+		}
+	}
+}

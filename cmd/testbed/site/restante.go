@@ -7,15 +7,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"filippo.io/age"
 )
 
-// Build builds restante and returns where the program is.
-func (s *Site) Build(ctx context.Context) (string, error) {
+// Build builds restante, with flags of go build, and returns where the program
+// is.
+func (s *Site) Build(ctx context.Context, flags ...string) (string, error) {
 	program := filepath.Join(s.Dir, "restante")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "restante/cmd/restante")
+	cmd := exec.CommandContext(ctx, "go", slices.Concat([]string{"build", "-o", program}, flags, []string{"restante/cmd/restante"})...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building restante: %w\n%s", err, out)
 	}
