@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -49,10 +50,16 @@ func runNights(ctx context.Context, o options, args []string) error {
 			if err != nil {
 				return err
 			}
+			if !bytes.Contains(m, []byte("\r\n")) { // files have them as the system does
+				m = bytes.ReplaceAll(m, []byte("\n"), []byte("\r\n"))
+			}
 			if len(no.Mail) < enough && nights.Faithful(m) {
 				no.Mail = append(no.Mail, m)
 			}
 		}
+	}
+	if len(no.Mail) == 0 {
+		return errors.New("there is no mail that the server would give back as it is")
 	}
 	rand.New(rand.NewPCG(no.Seed, 3)).Shuffle(len(no.Mail), func(i, j int) { no.Mail[i], no.Mail[j] = no.Mail[j], no.Mail[i] })
 	b, err := startBed(ctx, o)
