@@ -30,7 +30,7 @@ type service struct {
 	start func(ctx context.Context, b *bed) error
 }
 
-func services() []service { return []service{dovecot, versitygw, postgres} }
+func services() []service { return []service{dovecot, cyrus, courier, versitygw, postgres} }
 
 func serviceNames() []string {
 	var names []string

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -81,6 +83,35 @@ func (d *daemon) stop() {
 		sendSignal(d.pid, syscall.SIGKILL)
 		<-d.stopped
 		d.keeper.forget(d.pid)
+	})
+}
+
+// greetingAt is the first line that a server says at an address.
+func greetingAt(ctx context.Context, address string) (string, error) {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(answerTime))
+	greeting, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return "", fmt.Errorf("reading a greeting: %w", err)
+	}
+	return greeting, nil
+}
+
+// giveAway makes everything below dir belong to the role.
+func giveAway(dir string, r role) error {
+	if !r.other {
+		return nil
+	}
+	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, int(r.UID), int(r.GID))
 	})
 }
 

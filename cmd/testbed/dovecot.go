@@ -1,21 +1,17 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	_ "embed"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"text/template"
-	"time"
 )
 
 // dovecot is the server for IMAP, POP3 and LMTP, in two instances: one with
@@ -185,15 +181,7 @@ func (d *dovecotInstance) configure(conf string) error {
 	if err := os.WriteFile(filepath.Join(d.Dir, "oauth2.conf"), []byte(d.oauth2Conf()), 0o644); err != nil {
 		return err
 	}
-	if !d.Role.other {
-		return nil
-	}
-	return filepath.WalkDir(d.Dir, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Lchown(path, int(d.Role.UID), int(d.Role.GID))
-	})
+	return giveAway(d.Dir, d.Role)
 }
 
 // oauth2Conf is what Dovecot 2.3 wants of tokens in a file of its own.
@@ -205,16 +193,9 @@ func (d *dovecotInstance) oauth2Conf() string {
 // answers returns nil if this very Dovecot answers on all its ports.
 func (d *dovecotInstance) answers(ctx context.Context) error {
 	for _, port := range []int{d.Ports.IMAP, d.Ports.POP3, d.Ports.LMTP} {
-		var dialer net.Dialer
-		conn, err := dialer.DialContext(ctx, "tcp", loopback(port))
+		greeting, err := greetingAt(ctx, loopback(port))
 		if err != nil {
 			return err
-		}
-		conn.SetDeadline(time.Now().Add(answerTime))
-		greeting, err := bufio.NewReader(conn).ReadString('\n')
-		conn.Close()
-		if err != nil {
-			return fmt.Errorf("reading a greeting: %w", err)
 		}
 		if !strings.Contains(greeting, d.Greeting) {
 			return fmt.Errorf("somebody else's greeting: %q", greeting)

@@ -42,7 +42,7 @@ func testbed(t *testing.T, args ...string) *exec.Cmd {
 }
 
 // noServers leaves all servers out, for tests that are about the command.
-var noServers = []string{"-q", "-without", "dovecot,s3"}
+var noServers = []string{"-q", "-without", "dovecot,cyrus,courier,s3"}
 
 func TestExitCode(t *testing.T) {
 	t.Parallel()
@@ -61,7 +61,7 @@ func TestExitCode(t *testing.T) {
 		{"a command that does not exist", []string{"no-such-command"}, exitNotFound},
 		{"a path that does not exist", []string{"./no/such/path"}, exitNotFound},
 		{"a file that is no program", []string{plain}, exitNotRun},
-		{"a server that does not exist", []string{"-without", "cyrus", "true"}, exitFailed},
+		{"a server that does not exist", []string{"-without", "exchange", "true"}, exitFailed},
 		{"a flag that does not exist", []string{"-nonsense"}, exitFailed},
 		{"help", []string{"-h"}, 0},
 	} {

@@ -31,6 +31,7 @@ type Conn struct {
 	conn     net.Conn
 	r        *bufio.Reader
 	tag      int
+	waits    bool // for leave to send each literal: the server has no LITERAL+
 }
 
 // Dial connects in clear text to a host:port.
@@ -74,30 +75,34 @@ func (r *Refused) Error() string { return r.Command + ": " + r.Answer }
 // Do sends a command and returns the answer: the untagged responses and, last,
 // the tagged one without its tag. A response is without its line end and has
 // its literals in it as they were sent, {n} CRLF and n octets. Literals in the
-// command must be of the kind {n+}, that waits for no answer. An error is a
-// [*Refused] if the server said no, and comes with the responses.
+// command must be of the kind {n+}, that waits for no answer (RFC 7888); where
+// the server does not know it, the other kind is sent. An error is a [*Refused]
+// if the server said no, and comes with the responses.
 func (c *Conn) Do(command string) ([]string, error) {
 	c.tag++
 	tag := "t" + strconv.Itoa(c.tag)
 	c.conn.SetDeadline(time.Now().Add(commandTime))
 	// Written aside, since a server may answer before it has read all.
-	written := make(chan error, 1)
-	go func() {
-		_, err := io.WriteString(c.conn, tag+" "+command+"\r\n")
-		written <- err
-	}()
+	written, leave, over := make(chan error, 1), make(chan struct{}, 1), make(chan struct{})
+	go func() { written <- c.send(tag+" "+command+"\r\n", leave, over) }()
 	var answer []string
 	for {
 		resp, err := c.response()
 		if err != nil {
 			c.conn.Close()
+			close(over)
 			return answer, fmt.Errorf("%s: reading the answer: %w", brief(command), errors.Join(err, <-written))
+		}
+		if c.waits && strings.HasPrefix(resp, "+") {
+			leave <- struct{}{}
+			continue
 		}
 		rest, tagged := strings.CutPrefix(resp, tag+" ")
 		answer = append(answer, rest)
 		if !tagged {
 			continue
 		}
+		close(over)
 		if err := <-written; err != nil {
 			return answer, fmt.Errorf("sending %s: %w", brief(command), err)
 		}
@@ -108,10 +113,46 @@ func (c *Conn) Do(command string) ([]string, error) {
 	}
 }
 
+// send sends a command. Where that is needed it waits for leave before each
+// literal, or until all is over.
+func (c *Conn) send(command string, leave, over <-chan struct{}) error {
+	for c.waits {
+		head, rest, found := strings.Cut(command, "+}\r\n")
+		if !found {
+			break
+		}
+		n, ok := literalAt([]byte(head + "}"))
+		if !ok {
+			return fmt.Errorf("no literal, and no text either: %s", brief(command))
+		}
+		if _, err := io.WriteString(c.conn, head+"}\r\n"); err != nil {
+			return err
+		}
+		select {
+		case <-leave:
+		case <-over:
+			return nil // the answer tells why
+		}
+		if _, err := io.WriteString(c.conn, rest[:n]); err != nil {
+			return err
+		}
+		command = rest[n:]
+	}
+	_, err := io.WriteString(c.conn, command)
+	return err
+}
+
 // Login logs in with a password.
 func (c *Conn) Login(user, password string) error {
-	_, err := c.Do("LOGIN " + Quote(user) + " " + Quote(password))
-	return err
+	if _, err := c.Do("LOGIN " + Quote(user) + " " + Quote(password)); err != nil {
+		return err
+	}
+	answer, err := c.Do("CAPABILITY")
+	if err != nil {
+		return err
+	}
+	c.waits = !strings.Contains(answer[0], " LITERAL+")
+	return nil
 }
 
 // Append adds a message. A zero date leaves the internal date to the server.

@@ -69,15 +69,38 @@ func (c *Conn) Dump() (Mailbox, error) {
 	return Mailbox{folders}, nil
 }
 
-// List lists the folders, without what is in them.
+// List lists the folders, without what is in them. A server that knows no
+// LIST-EXTENDED (RFC 5258) is asked for the subscriptions with LSUB.
 func (c *Conn) List() ([]Folder, error) {
-	answer, err := c.Do(`LIST "" "*" RETURN (SPECIAL-USE SUBSCRIBED)`)
+	folders, err := c.list(`LIST "" "*" RETURN (SPECIAL-USE SUBSCRIBED)`)
+	if _, refused := errors.AsType[*Refused](err); refused {
+		if folders, err = c.list(`LIST "" "*"`); err != nil {
+			return nil, err
+		}
+		subscribed, err := c.list(`LSUB "" "*"`)
+		if err != nil {
+			return nil, err
+		}
+		for i, f := range folders {
+			folders[i].Subscribed = slices.ContainsFunc(subscribed, func(s Folder) bool { return s.Name == f.Name && s.Selectable() })
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(folders, func(a, b Folder) int { return cmp.Compare(a.Name, b.Name) })
+	return folders, nil
+}
+
+// list runs one LIST or LSUB.
+func (c *Conn) list(command string) ([]Folder, error) {
+	answer, err := c.Do(command)
 	if err != nil {
 		return nil, err
 	}
 	var folders []Folder
 	for _, resp := range answer[:len(answer)-1] {
-		if !strings.HasPrefix(resp, "* LIST ") {
+		if !strings.HasPrefix(resp, "* LIST ") && !strings.HasPrefix(resp, "* LSUB ") {
 			continue
 		}
 		f, err := listed(resp)
@@ -86,7 +109,6 @@ func (c *Conn) List() ([]Folder, error) {
 		}
 		folders = append(folders, f)
 	}
-	slices.SortFunc(folders, func(a, b Folder) int { return cmp.Compare(a.Name, b.Name) })
 	return folders, nil
 }
 
@@ -114,7 +136,7 @@ func listed(resp string) (Folder, error) {
 			f.Subscribed = true
 		case slices.Contains(specialUses, a.text):
 			f.SpecialUse = append(f.SpecialUse, a.text)
-		case !slices.Contains(childAttributes, a.text):
+		case !slices.ContainsFunc(childAttributes, func(c string) bool { return strings.EqualFold(c, a.text) }):
 			f.Attributes = append(f.Attributes, a.text)
 		}
 	}

@@ -82,6 +82,28 @@ func writeMessage(dir, name string, m Message, giveAway func(string) error) erro
 	return os.Rename(path, filepath.Join(dir, "cur", name))
 }
 
+// Unnumber removes the files, by pattern, in which the mail server keeps the
+// UIDs of a folder, which is named as on the wire: it gives others, under
+// another UIDVALIDITY. The first pattern must match one file.
+func (s Server) Unnumber(t testing.TB, user, folder string, patterns ...string) {
+	t.Helper()
+	dir, err := maildirPath(filepath.Join(s.mail, user, "Maildir"), s, folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, pattern := range patterns {
+		found, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil || i == 0 && len(found) != 1 {
+			t.Fatalf("%d files %s in %s: %v", len(found), pattern, dir, err)
+		}
+		for _, file := range found {
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // maildirPath is where the mail server keeps a folder: in directories within
 // each other, or in Maildir++ where the delimiter is a dot.
 func maildirPath(root string, s Server, folder string) (string, error) {

@@ -31,6 +31,7 @@ type Server struct {
 	CA         string // PEM file with the authority of its certificates
 	Delimiter  string // between the levels of a folder's name
 	Prefix     string // what every folder's name but INBOX begins with
+	Choosy     bool   // it refuses some names for folders
 	mail       string // directory of the users' homes
 }
 
@@ -159,7 +160,7 @@ func dial(t testing.TB, s Server, user string) *rawimap.Conn {
 		t.Fatalf("connecting to the testbed's IMAP server: %v", err)
 	}
 	password := Password
-	if strings.HasSuffix(user, "*master") {
+	if strings.HasSuffix(user, "*master") || user == CyrusAdmin {
 		password = MasterPassword
 	}
 	if err := c.Login(user, password); err != nil {
