@@ -42,7 +42,7 @@ func testbed(t *testing.T, args ...string) *exec.Cmd {
 }
 
 // noServers leaves all servers out, for tests that are about the command.
-var noServers = []string{"-q", "-without", "dovecot,cyrus,courier,s3"}
+var noServers = []string{"-q", "-without", "dovecot,cyrus,courier,s3,postgresql"}
 
 func TestExitCode(t *testing.T) {
 	t.Parallel()
@@ -262,14 +262,16 @@ func TestAServerThatCannotBeHad(t *testing.T) {
 		return out.String(), log.String(), cmd.ProcessState.ExitCode()
 	}
 	stdout, stderr, code := run("")
-	if code != 0 || !strings.Contains(stdout, "TESTBED_MISSING=s3\n") || !strings.Contains(stdout, "TESTBED_IMAP=") || strings.Contains(stdout, "TESTBED_S3") {
+	if code != 0 || !strings.Contains(stdout, "TESTBED_MISSING=courier,cyrus,s3\n") || !strings.Contains(stdout, "TESTBED_IMAP=") || strings.Contains(stdout, "TESTBED_S3") {
 		t.Errorf("exit code %d, environment:\n%s\nand it says:\n%s", code, stdout, stderr)
 	}
-	if !strings.Contains(stderr, "no s3") {
-		t.Errorf("nothing is said about it: %s", stderr)
+	for _, name := range []string{"courier", "cyrus", "s3"} {
+		if !strings.Contains(stderr, "no "+name) {
+			t.Errorf("nothing is said about %s: %s", name, stderr)
+		}
 	}
 	stdout, stderr, code = run("true")
-	if code != exitFailed || stdout != "" || !strings.Contains(stderr, "no s3") {
+	if code != exitFailed || stdout != "" || !strings.Contains(stderr, "no courier") {
 		t.Errorf("with CI=true: exit code %d, stdout %q, stderr %s", code, stdout, stderr)
 	}
 }

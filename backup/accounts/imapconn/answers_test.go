@@ -374,6 +374,20 @@ func TestNamespaceQuotaAndRights(t *testing.T) {
 	alive(t, c)
 }
 
+// Courier names its quota root and says nothing of it where nothing is limited.
+func TestQuotaWithoutAList(t *testing.T) {
+	t.Parallel()
+	s := imaptest.Start(t, imaptest.Script{Caps: "IMAP4rev1 QUOTA", Handle: map[string]func(*imaptest.Conn, imaptest.Command){
+		"GETQUOTAROOT": imaptest.Answer("* QUOTAROOT \"INBOX\" \"ROOT\"\r\n* QUOTA \"ROOT\"\r\n%T OK done\r\n"),
+	}})
+	c := dial(t, s, nil)
+	q, err := c.GetQuotaRoot("INBOX").Wait()
+	if err != nil || len(q) != 1 || q[0].Root != "ROOT" || len(q[0].Resources) != 0 {
+		t.Errorf("%+v, %v", q, c.Explain(err))
+	}
+	alive(t, c)
+}
+
 func TestCapabilitiesShown(t *testing.T) {
 	t.Parallel()
 	const all = "imap4rev1 LITERAL+ UIDPLUS QRESYNC COMPRESS=DEFLATE UTF8=ACCEPT ENABLE ID AUTH=PLAIN STARTTLS NOTIFY X-GM-EXT-1 APPENDLIMIT=5 b]ad"

@@ -92,7 +92,13 @@ func (f *filter) quota(s *scan) error {
 	}
 	f.buf = quote(append(f.buf, "* QUOTA "...), oneLine(root))
 	f.buf = append(f.buf, " ("...)
-	if s.spaces(); !s.special('(') {
+	s.spaces()
+	if s.end() { // Courier's way of saying that nothing is limited
+		f.buf = append(f.buf, ')')
+		f.finish()
+		return nil
+	}
+	if !s.special('(') {
 		return broken("a QUOTA answer with %q", clip(s.b))
 	}
 	for first := true; ; {
