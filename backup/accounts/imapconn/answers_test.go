@@ -374,6 +374,20 @@ func TestNamespaceQuotaAndRights(t *testing.T) {
 	alive(t, c)
 }
 
+// Courier lists what is above a folder that is subscribed to, too.
+func TestWhatLSUBListsForOthersSakeIsNotSubscribedTo(t *testing.T) {
+	t.Parallel()
+	s := imaptest.Start(t, imaptest.Script{Caps: "IMAP4rev1", Handle: map[string]func(*imaptest.Conn, imaptest.Command){
+		"LSUB": imaptest.Answer("* LSUB (\\HasNoChildren) \".\" \"INBOX.y.z\"\r\n* LSUB (\\Noselect \\HasChildren) \".\" \"INBOX.y\"\r\n* LSUB (\\Noselect) \".\" \"INBOX\"\r\n%T OK done\r\n"),
+	}})
+	c := dial(t, s, nil)
+	names, err := c.Subscribed()
+	if err != nil || !slices.Equal(names, []string{"INBOX.y.z"}) {
+		t.Errorf("%q, %v", names, c.Explain(err))
+	}
+	alive(t, c)
+}
+
 // Courier names its quota root and says nothing of it where nothing is limited.
 func TestQuotaWithoutAList(t *testing.T) {
 	t.Parallel()

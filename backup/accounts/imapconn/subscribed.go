@@ -2,6 +2,7 @@ package imapconn
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/emersion/go-imap/v2"
 )
@@ -23,6 +24,10 @@ func asLSUB(line []byte) []byte {
 // Subscribed returns the names of the folders that are subscribed to, as LIST
 // gives them. There may be some that no longer exist. It must not be called
 // while a LIST is under way.
+//
+// A \Noselect in an LSUB answer says that the folder is not subscribed to and
+// one below it is (RFC 3501 section 6.3.9). The RFC has that for patterns with
+// a % only; Courier says it with a * too.
 func (c *Conn) Subscribed() ([]string, error) {
 	list, err := c.List("", "*", &imap.ListOptions{SelectSubscribed: true}).Collect()
 	if err != nil {
@@ -30,7 +35,9 @@ func (c *Conn) Subscribed() ([]string, error) {
 	}
 	var names []string
 	for _, d := range list {
-		names = append(names, d.Mailbox)
+		if !slices.Contains(d.Attrs, imap.MailboxAttrNoSelect) || slices.Contains(d.Attrs, imap.MailboxAttrSubscribed) {
+			names = append(names, d.Mailbox)
+		}
 	}
 	return names, nil
 }
