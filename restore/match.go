@@ -63,9 +63,9 @@ func (k Known) sight() (s sight) {
 }
 
 // A digest is what a message is recognised by. Loose is that of what any target
-// keeps: some turn a bare LF into CRLF, a NUL into something else, or lose the
-// CR that a message ends with, and what they have changed must not be added
-// anew each time.
+// keeps: some turn a bare LF into CRLF, a NUL into something else, 8-bit octets
+// of a header into an X, or lose CRs that stand alone, and what they have changed
+// must not be added anew each time.
 type digest struct{ exact, loose [sha256.Size / 2]byte }
 
 // digestOf reads octets to their end.
@@ -102,12 +102,15 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// A looseWriter hashes octets without CRs, without line ends at the end, and
-// with 0x80 for NUL, as Dovecot writes it.
+// A looseWriter hashes octets without CRs, without line ends at the end, with
+// 0x80 for NUL, as Dovecot writes it, and with X for each 8-bit octet of the
+// header, as Cyrus does ("munge8bit").
 type looseWriter struct {
-	w    hash.Hash
-	ends int // line ends that are not hashed yet
-	buf  []byte
+	w     hash.Hash
+	ends  int  // line ends that are not hashed yet
+	begun bool // something was hashed
+	body  bool // the header is over
+	buf   []byte
 }
 
 func (l *looseWriter) Write(p []byte) (int, error) {
@@ -121,6 +124,12 @@ func (l *looseWriter) Write(p []byte) (int, error) {
 			continue
 		case 0:
 			c = 0x80
+		}
+		// An empty line ends the header, and may be the first of all.
+		l.body = l.body || l.ends > 1 || l.ends > 0 && !l.begun
+		l.begun = true
+		if !l.body && c >= 0x80 {
+			c = 'X'
 		}
 		for ; l.ends > 0; l.ends-- {
 			l.buf = append(l.buf, '\n')

@@ -78,8 +78,9 @@ func listOne(c *imapconn.Conn, place string) (attrs []imap.MailboxAttr, found bo
 	if c.Caps().Has(imap.CapListExtended) && c.Caps().Has(imap.CapSpecialUse) {
 		options = &imap.ListOptions{ReturnSpecialUse: true}
 	}
-	// A name may hold what a pattern means something by.
-	data, err := c.List("", place, options).Collect()
+	// A name may hold what a pattern means something by. Of braces Cyrus 3.6 makes
+	// a repetition, which ends its process, so they are asked for as anything.
+	data, err := c.List("", strings.NewReplacer("{", "%", "}", "%").Replace(place), options).Collect()
 	for _, d := range data {
 		if d.Mailbox == place {
 			return d.Attrs, true, c.Explain(err)
