@@ -51,6 +51,14 @@ func newBench(t *testing.T, where string) *bench {
 	return b
 }
 
+// write writes a file on the desk: "password" is that of all accounts.
+func (b *bench) write(name, text string) {
+	b.t.Helper()
+	if err := os.WriteFile(filepath.Join(filepath.Dir(b.args[1]), name), []byte(text), 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 // exec runs a command and returns its exit code and what it printed.
 func (b *bench) exec(command string, args ...string) (code int, out, errOut string) {
 	b.t.Helper()
