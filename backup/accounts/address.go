@@ -15,6 +15,15 @@
 //	thunderbird:/home/alice/.thunderbird/abc.default
 //	thunderbird:                                     the profile that opens by default
 //
+// Mail can be delivered to, and not read from:
+//
+//	lmtp://mail.example.org                          LMTP with STARTTLS, port 24
+//	lmtp+insecure://localhost:24                     clear text
+//	lmtp+unix:/run/dovecot/lmtp                      a socket on this computer
+//	smtps://alice@mail.example.org                   SMTP with TLS, port 465
+//	smtp://alice@mail.example.org                    STARTTLS, always, port 587
+//	smtp+insecure://mail.example.org                 clear text, port 25; nobody logs in
+//
 // No address holds a password, so addresses may be printed and stored.
 package accounts
 
@@ -41,31 +50,50 @@ const (
 	Maildir      Scheme = "maildir"
 	Mbox         Scheme = "mbox"
 	Thunderbird  Scheme = "thunderbird"
+
+	LMTP         Scheme = "lmtp"
+	LMTPInsecure Scheme = "lmtp+insecure"
+	LMTPUnix     Scheme = "lmtp+unix"
+	SMTPS        Scheme = "smtps"
+	SMTP         Scheme = "smtp"
+	SMTPInsecure Scheme = "smtp+insecure"
 )
 
 // schemes are all of them, with the port of those that have one.
-var schemes = map[Scheme]int{IMAPS: 993, IMAP: 143, IMAPInsecure: 143, POP3S: 995, POP3: 110, POP3Insecure: 110, Maildir: 0, Mbox: 0, Thunderbird: 0}
+var schemes = map[Scheme]int{IMAPS: 993, IMAP: 143, IMAPInsecure: 143, POP3S: 995, POP3: 110, POP3Insecure: 110, Maildir: 0, Mbox: 0, Thunderbird: 0,
+	LMTP: 24, LMTPInsecure: 24, LMTPUnix: 0, SMTPS: 465, SMTP: 587, SMTPInsecure: 25}
 
 // Schemes lists the words that an account's address begins with.
 func Schemes() []Scheme {
-	return []Scheme{IMAPS, IMAP, IMAPInsecure, POP3S, POP3, POP3Insecure, Maildir, Mbox, Thunderbird}
+	return []Scheme{IMAPS, IMAP, IMAPInsecure, POP3S, POP3, POP3Insecure, Maildir, Mbox, Thunderbird,
+		LMTP, LMTPInsecure, LMTPUnix, SMTPS, SMTP, SMTPInsecure}
 }
 
 // Local reports whether the mail is on this computer.
-func (s Scheme) Local() bool { return schemes[s] == 0 }
+func (s Scheme) Local() bool { return s.path() && s != LMTPUnix }
+
+// Delivers reports whether mail can be delivered to it, and not read.
+func (s Scheme) Delivers() bool { return s.lmtp() || s == SMTPS || s == SMTP || s == SMTPInsecure }
+
+func (s Scheme) lmtp() bool { return s == LMTP || s == LMTPInsecure || s == LMTPUnix }
+
+// path reports whether the address is a path on this computer.
+func (s Scheme) path() bool { return schemes[s] == 0 }
 
 // Maildrop reports whether it is reached by POP3.
 func (s Scheme) Maildrop() bool { return s == POP3S || s == POP3 || s == POP3Insecure }
 
 // clear reports whether everything goes in clear text.
-func (s Scheme) clear() bool { return s == IMAPInsecure || s == POP3Insecure }
+func (s Scheme) clear() bool {
+	return s == IMAPInsecure || s == POP3Insecure || s == LMTPInsecure || s == SMTPInsecure
+}
 
 // Address is where an account is and who opens it. Parse makes valid ones.
 type Address struct {
 	Scheme Scheme
-	Dir    string // of a local account; "" for Thunderbird's own choice
+	Dir    string // of a local account; "" for Thunderbird's own choice; the path of a socket
 
-	User    string
+	User    string // "" where mail is delivered and nobody logs in
 	Host    string // lower case; an IPv6 address without brackets
 	Port    int
 	Auth    imapconn.Mechanism // for a maildrop, a pop3conn.Mechanism of that name
@@ -79,7 +107,7 @@ type Address struct {
 // the address.
 func (a Address) Name() string {
 	switch {
-	case a.Scheme.Local():
+	case a.Scheme.Local(), a.Scheme.Delivers():
 		return a.String()
 	case a.Authzid != "":
 		return a.Authzid + "@" + a.Host
@@ -126,14 +154,18 @@ func (a Address) HostPort() string { return net.JoinHostPort(a.Host, strconv.Ito
 
 // String is an address that Parse takes for this one.
 func (a Address) String() string {
-	if a.Scheme.Local() {
+	if a.Scheme.path() {
 		return string(a.Scheme) + ":" + a.Dir
 	}
 	host := a.HostPort()
 	if a.Port == schemes[a.Scheme] {
 		host = strings.TrimSuffix(host, ":"+strconv.Itoa(a.Port))
 	}
-	s := string(a.Scheme) + "://" + escape(a.User, "@") + "@" + escape(host, ":[]")
+	s := string(a.Scheme) + "://"
+	if a.User != "" {
+		s += escape(a.User, "@") + "@"
+	}
+	s += escape(host, ":[]")
 	query := url.Values{}
 	for key, value := range map[string]string{"auth": strings.ToLower(string(a.Auth)), "authzid": a.Authzid, "ca": a.CA, "master": a.Master} {
 		if value != "" {

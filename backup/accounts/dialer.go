@@ -125,7 +125,7 @@ func (d *POP3Dialer) Dial(ctx context.Context, oneByOne bool) (conn *pop3conn.Co
 // authorities and those in a.CA, for a.Host, with TLS 1.2 at least. It is nil
 // for accounts that have no certificates.
 func (a Address) TLSConfig() (*tls.Config, error) {
-	if a.Scheme.Local() || a.Scheme.clear() {
+	if a.Scheme.path() || a.Scheme.clear() {
 		return nil, nil
 	}
 	cfg := &tls.Config{ServerName: a.Host, MinVersion: tls.VersionTLS12}

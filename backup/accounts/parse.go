@@ -54,11 +54,14 @@ func Parse(address string) (Address, error) {
 	if strings.ContainsFunc(address, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return a, errors.New("the account's address has control characters in it")
 	}
-	if a.Scheme.Local() {
+	if a.Scheme.path() {
 		if rest == "" && a.Scheme == Thunderbird {
 			return a, nil
 		}
 		if rest == "" {
+			if a.Scheme == LMTPUnix {
+				return a, hint("for example lmtp+unix:/run/dovecot/lmtp", "the account's address names no socket")
+			}
 			return a, hint(fmt.Sprintf("write %s:DIRECTORY", a.Scheme), "the account's address names no directory")
 		}
 		a.Dir = filepath.Clean(rest)
@@ -94,7 +97,15 @@ func unknownScheme(s Scheme, colon bool) error {
 // parseUser reads USER@HOST:PORT.
 func (a *Address) parseUser(s string) error {
 	at := strings.LastIndexByte(s, '@')
-	if at < 0 {
+	switch {
+	case at < 0 && a.Scheme.Delivers():
+		if strings.Contains(s, "/") {
+			return errors.New("the account's address has a path in it")
+		}
+		return a.parseHost(s)
+	case a.Scheme.lmtp():
+		return hint("say to whom with --deliver-to", "nobody logs in by LMTP, and the account's address has a user name")
+	case at < 0:
 		return hint(fmt.Sprintf("write %s://USER@HOST", a.Scheme), "the account's address has no user name")
 	}
 	user, host := s[:at], s[at+1:]
@@ -206,6 +217,8 @@ func (a *Address) check() error {
 	switch {
 	case a.Scheme.Local() && a.User+a.Authzid+a.Master != "":
 		return fmt.Errorf("nobody logs in to %s:%s", a.Scheme, a.Dir)
+	case a.Scheme.Delivers() && string(a.Auth)+a.Authzid+a.Master != "":
+		return fmt.Errorf("auth, authzid and master mean nothing to %s", a.Scheme)
 	case a.CA != "" && a.Scheme.clear():
 		return fmt.Errorf("ca means nothing to %s, which has no certificates", a.Scheme)
 	case a.Authzid != "" && (a.Auth == imapconn.Login || a.Auth == imapconn.XOAuth2 || a.Auth == maildropMechanisms["apop"]):

@@ -153,7 +153,7 @@ func (u User) Fill(template string, encode func(value string) (string, error)) (
 // name of one and leads nowhere else.
 func (u User) FillAddress(template string) (string, error) {
 	scheme, _, _ := strings.Cut(template, ":")
-	if Scheme(strings.ToLower(scheme)).Local() {
+	if Scheme(strings.ToLower(scheme)).path() {
 		return u.FillPath(template)
 	}
 	return u.Fill(template, func(value string) (string, error) { return inQuery.Replace(escape(value, "@")), nil })
