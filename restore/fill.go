@@ -218,7 +218,7 @@ func (f *folder) send(ctx context.Context, box Box, limits Limits, batch []prepa
 	var archive atomic.Pointer[archiveError] // what went wrong on our side
 	for i, m := range batch {
 		flags, _ := limits.split(f.selected.sets[m.flags])
-		list[i] = Outgoing{Size: m.size, Flags: flags, InternalDate: m.internalDate(), Write: func(ctx context.Context, w io.Writer) error {
+		list[i] = Outgoing{Size: m.size, Flags: flags, InternalDate: m.internalDate(), Known: Known{m.recipe, m.messageID}, Write: func(ctx context.Context, w io.Writer) error {
 			if m.octets != nil {
 				_, err := w.Write(m.octets)
 				return err

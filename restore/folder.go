@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"restante/storage"
 )
 
 // A folder is one group on its way.
@@ -55,7 +57,9 @@ func (f *folder) plan(ctx context.Context) error {
 		f.o.Progress.FoldersDone.Add(1)
 		return nil
 	}
+	var withheld map[storage.BlobID]int
 	var limit int64
+	var reason string
 	if t, ok := f.target.(LimitedTarget); ok {
 		limit = t.SizeLimit()
 	}
@@ -66,7 +70,17 @@ func (f *folder) plan(ctx context.Context) error {
 	} else {
 		err := f.with(ctx, func(ctx context.Context, box Box) error {
 			limit = box.Limits().Size
-			return f.compare(ctx, box)
+			remembering, _ := box.(RememberingBox)
+			if remembering != nil && f.o.Again {
+				if err := remembering.Forget(f.selected.known, f.o.DryRun); err != nil {
+					return err
+				}
+			}
+			if err := f.compare(ctx, box); err != nil || remembering == nil {
+				return err
+			}
+			withheld, reason = remembering.Withheld()
+			return nil
 		})
 		f.journal.close() // there may be thousands of folders
 		f.journal = nil
@@ -75,6 +89,7 @@ func (f *folder) plan(ctx context.Context) error {
 		}
 	}
 	f.report.Present = int64(n - len(f.missing))
+	f.withhold(withheld, reason)
 	f.refuseLarge(limit)
 	f.report.Missing = int64(len(f.missing))
 	for _, i := range f.missing {
@@ -88,6 +103,19 @@ func (f *folder) plan(ctx context.Context) error {
 		f.forget()
 	}
 	return nil
+}
+
+// withhold refuses the messages that are not to be tried again.
+func (f *folder) withhold(list map[storage.BlobID]int, reason string) {
+	f.missing = slices.DeleteFunc(f.missing, func(i uint32) bool {
+		recipe := f.selected.list[i].recipe
+		if list[recipe] == 0 {
+			return false
+		}
+		list[recipe]--
+		f.refuse(i, reason)
+		return true
+	})
 }
 
 // forget lets go of what takes memory.
@@ -158,6 +186,9 @@ func (f *folder) enter(ctx context.Context, box Box) error {
 		know = func(id string, k Known) { f.match.seen.put(id, k.sight()) }
 	}
 	f.journal = openJournal(f.o.JournalDir, f.target.Location(), f.report.Place, f.epoch, know)
+	if b, ok := box.(RememberingBox); ok && fresh {
+		b.Remembered(know)
+	}
 	if fresh && f.o.Known != nil {
 		if err := f.o.Known(ctx, f.group.Folder.Levels, f.epoch, know); err != nil {
 			return &archiveError{err}

@@ -39,6 +39,15 @@ func (s *items) add(m *storage.Message) {
 	s.list = append(s.list, it)
 }
 
+// known tells of each message what tells it from others.
+func (s *items) known(yield func(Known) bool) {
+	for i := range s.list {
+		if !yield(Known{s.list[i].recipe, s.list[i].messageID}) {
+			return
+		}
+	}
+}
+
 func (s *items) setOf(flags []string) uint32 {
 	var key []byte
 	for _, f := range flags {

@@ -4,8 +4,11 @@ import "sync/atomic"
 
 // A Report is what a restore does, or with a dry run would do.
 type Report struct {
-	Target  string          `json:"target"`
-	DryRun  bool            `json:"dry_run"`
+	Target string `json:"target"`
+	DryRun bool   `json:"dry_run"`
+	// Losses are sentences about what messages lose in a target that they are
+	// delivered to; there are none in others.
+	Losses  []string        `json:"losses,omitempty"`
 	Folders []*FolderReport `json:"folders"`
 }
 

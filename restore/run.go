@@ -28,6 +28,9 @@ type Options struct {
 	JournalDir string
 	Progress   *Progress
 	Log        *slog.Logger
+	// Again adds to a target that cannot be looked into what was added to it
+	// before.
+	Again bool
 	// Pause waits before the i-th try again; nil: 1 s, doubled each time, at
 	// most 30 s.
 	Pause func(ctx context.Context, i int) error
@@ -103,6 +106,11 @@ func (r *run) all(ctx context.Context, groups []Group) error {
 	if err := r.each(ctx, (*folder).fill); err != nil {
 		return err
 	}
+	if t, ok := r.target.(FinishingTarget); ok {
+		if err := t.Finish(ctx); err != nil {
+			return fmt.Errorf("finish %s: %w", r.target.Location(), err)
+		}
+	}
 	r.o.Progress.at("done")
 	return nil
 }
@@ -134,6 +142,10 @@ func (r *run) place(ctx context.Context, groups []Group) error {
 	for _, f := range existing {
 		there[f.Place] = f
 	}
+	d, delivers := r.target.(DeliveringTarget)
+	if delivers {
+		r.report.Losses = d.Losses()
+	}
 	taken := map[string]string{}
 	for _, g := range groups {
 		name := g.Folder.Name()
@@ -151,7 +163,7 @@ func (r *run) place(ctx context.Context, groups []Group) error {
 		taken[place] = name
 		found, exists := there[place]
 		f := newFolder(r, g, &FolderReport{
-			Folder: name, Place: place, Create: !exists, Notes: notes, Dropped: map[string]int64{},
+			Folder: name, Place: place, Create: !exists && !delivers, Notes: notes, Dropped: map[string]int64{},
 			Subscribe: exists && !g.Picked && g.Folder.Subscribed && !found.Subscribed})
 		r.folders = append(r.folders, f)
 		r.report.Folders = append(r.report.Folders, f.report)

@@ -8,7 +8,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"time"
+
+	"restante/storage"
 )
 
 // A Target is where mail is written: a server account, or a directory.
@@ -88,6 +91,37 @@ type LimitedTarget interface {
 	SizeLimit() int64
 }
 
+// A FinishingTarget is a Target that nobody sees anything of before it is
+// finished.
+type FinishingTarget interface {
+	Target
+	// Finish is called when all that could be added was.
+	Finish(ctx context.Context) error
+}
+
+// A DeliveringTarget is a Target that messages are handed over to as new mail.
+// It cannot be looked into, and its boxes are RememberingBoxes.
+type DeliveringTarget interface {
+	Target
+	// Losses are sentences about what messages lose there beside their flags.
+	Losses() []string
+}
+
+// A RememberingBox is a Box that cannot be looked into, and remembers itself
+// what was added to it, from one restore to the next.
+type RememberingBox interface {
+	Box
+	// Forget forgets what became of these messages, so that they can be added
+	// once more. With onlyHere it does for as long as the Box is open.
+	Forget(list iter.Seq[Known], onlyHere bool) error
+	// Remembered tells of the messages that were added, by the IDs that Present
+	// tells.
+	Remembered(known func(id string, k Known))
+	// Withheld are the messages, and how many of each, of which nobody knows
+	// whether they were added: they are not to be tried again.
+	Withheld() (list map[storage.BlobID]int, reason string)
+}
+
 // A ChangingBox is a Box whose messages do not stay as they were added: mail
 // programs write into the header of a message in an mbox that it was read.
 type ChangingBox interface {
@@ -122,6 +156,8 @@ type Outgoing struct {
 	Size         int64
 	Flags        []string // all of which the folder keeps
 	InternalDate time.Time
+	// Known tells it from others.
+	Known Known
 	// Write writes the Size octets. It may be called more than once.
 	Write func(ctx context.Context, w io.Writer) error
 	// NotKept is to be told by Append, before it is done with the message, of

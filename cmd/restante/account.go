@@ -265,6 +265,9 @@ func (acct *account) dialer(a *app) (*accounts.Dialer, error) {
 
 // source is where the account's mail is read.
 func (acct *account) source(a *app) (backup.Source, error) {
+	if acct.address.Scheme.Delivers() {
+		return nil, wrongUsage(fmt.Errorf("account %q: mail can be delivered there, and not read", acct.name))
+	}
 	if acct.computer != nil {
 		return localsource.OpenComputer(acct.computer.places, acct.computer.found, a.log), nil
 	}
@@ -305,18 +308,22 @@ func (acct *account) maildrop(a *app) (*pop3source.Source, error) {
 // restore notes of a mailbox it notes under this name.
 func (acct *account) location() string { return acct.address.Mailbox().String() }
 
-// target is where mail is restored to.
-func (acct *account) target(a *app) (restore.Target, error) {
+// target is where mail is restored to; e is for where that is a server that it is
+// delivered to.
+func (acct *account) target(a *app, e envelope) (restore.Target, error) {
+	if acct.address.Scheme.Delivers() {
+		return acct.delivery(a, e)
+	}
 	switch acct.address.Scheme {
 	case accounts.Maildir:
 		return export.OpenMaildir(acct.address.Dir)
 	case accounts.Mbox:
 		return export.OpenMbox(acct.address.Dir)
 	case accounts.Thunderbird:
-		return nil, export.NotInPlace(acct.address.Dir)
+		return export.OpenThunderbird(acct.address.Dir)
 	}
 	if acct.address.Scheme.Maildrop() {
-		return nil, withHint(wrongUsage(fmt.Errorf("account %q: POP3 cannot put mail into a maildrop", acct.name)), "say where to: --to imaps://USER@HOST, --to maildir:DIR or --to mbox:DIR")
+		return nil, withHint(wrongUsage(fmt.Errorf("account %q: POP3 cannot put mail into a maildrop", acct.name)), "say where to: --to imaps://USER@HOST, maildir:DIR, mbox:DIR or thunderbird:PROFILE, or have it delivered: --to lmtp://HOST")
 	}
 	d, err := acct.dialer(a)
 	if err != nil {

@@ -30,12 +30,14 @@ var layers = map[string]string{
 	"storage/mailfiles/thunderbird": "",
 
 	"backup":                            "storage storage/ledger storage/messages",
-	"backup/accounts":                   "backup/accounts/imapconn backup/accounts/pop3conn backup/accounts/oauth",
+	"backup/accounts":                   "backup/accounts/imapconn backup/accounts/pop3conn backup/accounts/smtpconn backup/accounts/oauth",
 	"backup/accounts/oauth":             "",
 	"backup/accounts/imapconn":          "",
 	"backup/accounts/imapconn/imaptest": "",
 	"backup/accounts/pop3conn":          "",
 	"backup/accounts/pop3conn/pop3test": "",
+	"backup/accounts/smtpconn":          "",
+	"backup/accounts/smtpconn/smtptest": "",
 	"backup/imapsource":                 "backup backup/accounts/imapconn storage",
 	"backup/pop3source":                 "backup backup/accounts/pop3conn storage",
 	"backup/localsource":                "backup storage storage/mailfiles storage/mailfiles/thunderbird",
@@ -44,6 +46,7 @@ var layers = map[string]string{
 	// The connection between a server and go-imap is one thing, whichever way
 	// mail goes through it. It imports nothing of ours.
 	"restore/imaptarget": "restore storage/messages backup/accounts/imapconn",
+	"restore/delivery":   "restore storage backup/accounts/smtpconn",
 	"restore/export":     "restore storage storage/mailfiles storage/mailfiles/thunderbird storage/messages",
 
 	"schedules":           "schedules/calendar schedules/queue",

@@ -23,9 +23,10 @@ type restoreCmd struct {
 	Vanished bool     `help:"Only what vanished: messages of any snapshot since --since that are not in the latest one."`
 	Since    string   `placeholder:"WHEN" help:"With --vanished: from this point in time on (default: 7d)."`
 	Search
-	To   string `placeholder:"URL" help:"Where to: imaps://user@host and the like, maildir:DIR, mbox:DIR, or another account's name (default: the account itself)."`
+	To   string `placeholder:"URL" help:"Where to: imaps://user@host and the like, maildir:DIR, mbox:DIR, thunderbird:PROFILE, another account's name (default: the account itself), or delivered as new mail: lmtp://host, lmtp+unix:SOCKET, smtp://user@host, smtps://user@host, smtp+insecure://host."`
 	Into string `placeholder:"FOLDER" help:"Put everything below this folder instead of where it was."`
 	AccountAccess
+	Delivery
 	DryRun bool `short:"n" help:"Only say what would be done."`
 }
 
@@ -34,12 +35,15 @@ func (*restoreCmd) Help() string {
 
 Messages that the server refuses, and folders that it does not let us have, are named; the rest is restored (exit code 3).
 
+A profile of Thunderbird gets a new folder in its Local Folders, and nothing of it is written to. Mail that is delivered keeps its octets, and loses its folder, flags and internal date. What was delivered is noted in this computer's configuration directory, so that it is delivered once; a message that was sent and never answered is named and not sent again.
+
 Example:
 
   restante restore alice --at 2026-11-20 --dry-run
   restante restore alice --vanished --since 7d
   restante restore alice INBOX 'Lists/**' --to imaps://bob@mail.example.org --into "From alice"
-  restante restore alice --message 'INBOX#4711' --to maildir:/tmp/found`
+  restante restore alice --message 'INBOX#4711' --to maildir:/tmp/found
+  restante restore alice --vanished --to lmtp+unix:/run/dovecot/lmtp --deliver-to alice@example.org`
 }
 
 func (c *restoreCmd) Run(ctx context.Context, a *app) error {
@@ -61,18 +65,28 @@ func (c *restoreCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	if !destination.address.Scheme.Delivers() && c.given() {
+		return withHint(wrongUsage(errors.New("--deliver-to, --return-path, --crlf and --again are for mail that is delivered")), "deliver it: --to lmtp://HOST or --to smtp://USER@HOST")
+	}
+	if destination.address.Scheme.Delivers() && c.Into != "" {
+		return wrongUsage(errors.New("--into means nothing to mail that is delivered: it goes where the server puts new mail"))
+	}
+	e, err := a.envelope(c.Delivery, c.Account)
+	if err != nil {
+		return err
+	}
 	repo, groups, own, err := c.groups(ctx, a, sel)
 	if err != nil {
 		return err
 	}
 	defer repo.Close()
-	target, err := destination.target(a)
+	target, err := destination.target(a, e)
 	if err != nil {
 		return fmt.Errorf("account %q: %w", destination.name, err)
 	}
 	defer target.Close()
 
-	o := restore.Options{DryRun: c.DryRun, Progress: new(restore.Progress), Log: a.log, JournalDir: filepath.Join(repo.CacheDir(), "restores")}
+	o := restore.Options{DryRun: c.DryRun, Progress: new(restore.Progress), Log: a.log, JournalDir: filepath.Join(repo.CacheDir(), "restores"), Again: c.Again}
 	if c.Into != "" {
 		o.Into = storage.FolderLevels(c.Into)
 	} else if destination.name == own {
@@ -155,9 +169,12 @@ func (a *app) knownIn(repo *storage.Repository, account string) func(context.Con
 }
 
 func (c *restoreCmd) print(a *app, r *restore.Report) {
-	verb := "appended"
+	verb, restored, there := "appended", "restored", "there already"
+	if len(r.Losses) > 0 {
+		verb, restored, there = "delivered", "delivered", "delivered before"
+	}
 	if r.DryRun {
-		verb = "would be appended"
+		verb = "would be " + verb
 	}
 	failed := int64(0)
 	for _, f := range r.Folders {
@@ -168,7 +185,7 @@ func (c *restoreCmd) print(a *app, r *restore.Report) {
 		if n == 0 && len(f.Refused) == 0 && !f.Create && f.Present == 0 && f.Failed == "" {
 			continue
 		}
-		fmt.Fprintf(a.out, "%s: %s %s, %s there already", oneLine(f.Place), messages(n), verb, count(f.Present))
+		fmt.Fprintf(a.out, "%s: %s %s, %s %s", oneLine(f.Place), messages(n), verb, count(f.Present), there)
 		if f.Create {
 			fmt.Fprint(a.out, ", new folder")
 		}
@@ -187,11 +204,14 @@ func (c *restoreCmd) print(a *app, r *restore.Report) {
 			failed++
 		}
 	}
+	for _, l := range r.Losses {
+		fmt.Fprintf(a.out, "note: %s\n", l)
+	}
 	sum := r.Totals()
 	if r.DryRun {
-		fmt.Fprintf(a.out, "%s (%s) would be restored to %s, %s are there already", messages(sum.Missing), octets(sum.Bytes), r.Target, count(sum.Present))
+		fmt.Fprintf(a.out, "%s (%s) would be %s to %s, %s are %s", messages(sum.Missing), octets(sum.Bytes), restored, r.Target, count(sum.Present), there)
 	} else {
-		fmt.Fprintf(a.out, "%s restored to %s, %s were there already", messages(sum.Appended), r.Target, count(sum.Present))
+		fmt.Fprintf(a.out, "%s %s to %s, %s were %s", messages(sum.Appended), restored, r.Target, count(sum.Present), there)
 	}
 	if len(sum.Refused) > 0 {
 		fmt.Fprintf(a.out, ", %s refused", count(int64(len(sum.Refused))))

@@ -131,7 +131,7 @@ func (t *mboxTarget) Create(ctx context.Context, place string, f restore.Folder)
 			return nil, explain(err)
 		}
 	}
-	if err := t.folder.begin(); err != nil {
+	if err := t.folder.begin(ctx); err != nil {
 		return nil, explain(err)
 	}
 	levels := storage.FolderLevels(place)

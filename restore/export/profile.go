@@ -1,6 +1,7 @@
 package export
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,7 +42,7 @@ func (e *inPlace) Hint() string {
 		return "restore to an IMAP account, or to a directory elsewhere"
 	}
 	to := "mbox:" + filepath.Join(list[0].Dir, "Restored.sbd")
-	return fmt.Sprintf("restore to a new folder: --to %q, and start Thunderbird again to see it as \"Restored\"; or to an IMAP account", to)
+	return fmt.Sprintf("restore to a new folder: --to %q, or --to %q for one in the local folders, and start Thunderbird again to see it as \"Restored\"; or to an IMAP account", to, "thunderbird:"+e.profile)
 }
 
 // mboxStores returns the stores of a profile in which an mbox file is a folder,
@@ -64,7 +65,10 @@ func NotInPlace(profile string) error {
 }
 
 // A newFolder is one that is to be made in a profile; nil is none.
-type newFolder struct{ dir string }
+type newFolder struct {
+	dir  string
+	made func(context.Context) error // what is done in place of begin; or nil
+}
 
 // inProfile looks whether a directory is one of Thunderbird's. It returns an
 // error, unless the directory is for an mbox target that is a new folder.
@@ -79,7 +83,7 @@ func inProfile(dir string, mbox bool) (*newFolder, error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, err
 	}
-	f := &newFolder{dir}
+	f := &newFolder{dir: dir}
 	file, isBelow := strings.CutSuffix(f.dir, ".sbd")
 	if !mbox || !isBelow || filepath.Base(f.dir) == ".sbd" || !isFolder(profile, f.dir) {
 		return nil, NotInPlace(profile)
@@ -107,9 +111,12 @@ func isFolder(profile, dir string) bool {
 }
 
 // begin makes what Thunderbird knows the folder by. The directory is there.
-func (f *newFolder) begin() error {
+func (f *newFolder) begin(ctx context.Context) error {
 	if f == nil {
 		return nil
+	}
+	if f.made != nil {
+		return f.made(ctx)
 	}
 	for _, name := range []string{filepath.Join(f.dir, restoredMark), strings.TrimSuffix(f.dir, ".sbd")} {
 		file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
