@@ -227,15 +227,16 @@ func parseConfig(path string, b []byte) (*config, error) {
 // inTable puts the name of an account's inline table into a key on that line,
 // which the decoder leaves out.
 func inTable(key []string, file []byte, line int) []string {
-	if len(key) != 3 || key[0] != "account" {
+	if len(key) != 3 || key[0] != "account" && key[0] != "group" {
 		return key
 	}
 	text := string(bytes.Split(file, []byte("\n"))[line-1])
 	name, table, _ := strings.Cut(text, "=")
-	if strings.TrimSpace(name) != "oauth" || !strings.HasPrefix(strings.TrimSpace(table), "{") {
+	name = strings.TrimSpace(name)
+	if name != "oauth" && name != "ldap" || !strings.HasPrefix(strings.TrimSpace(table), "{") {
 		return key
 	}
-	return []string{key[0], key[1], "oauth", key[2]}
+	return []string{key[0], key[1], name, key[2]}
 }
 
 // unknownKey says what may have been meant by a key.
@@ -243,7 +244,9 @@ func unknownKey(path string, line int, key []string) error {
 	err := wrongUsage(fmt.Errorf("%s:%d: unknown key %q", path, line, strings.Join(key, ".")))
 	known, unknown := tomlKeys(reflect.TypeFor[config]()), key[0]
 	switch {
-	case len(key) > 3 && key[0] == "account" && key[2] == "oauth":
+	case len(key) > 3 && key[0] == "group" && key[2] == "ldap":
+		known, unknown = tomlKeys(reflect.TypeFor[ldapConfig]()), key[3]
+	case len(key) > 3 && key[2] == "oauth":
 		known, unknown = tomlKeys(reflect.TypeFor[oauthConfig]()), key[3]
 	case len(key) > 2 && key[0] == "account":
 		known, unknown = tomlKeys(reflect.TypeFor[accountConfig]()), key[2]

@@ -28,6 +28,8 @@ type groupConfig struct {
 	// line is a user name.
 	List        string `toml:"list"`
 	ListCommand string `toml:"list-command"`
+	// LDAP is a search in a directory, in place of a list.
+	LDAP *ldapConfig `toml:"ldap"`
 	// Name is what accounts are called; that of the url if empty.
 	Name string `toml:"name"`
 	// What all of them have. An account of the configuration with such a name
@@ -43,11 +45,25 @@ func (c *config) proveGroups() error {
 		switch {
 		case g.URL == "":
 			return withHint(wrongUsage(fmt.Errorf("%s: group %q has no url", c.path, name)), "add a line such as: url = \"imaps://{user}@mail.example.org\"")
-		case (g.List == "") == (g.ListCommand == ""):
-			return withHint(wrongUsage(fmt.Errorf("%s: group %q wants either a list or a list-command", c.path, name)), "add a line such as: list = \"users.csv\"")
+		case g.lists() != 1:
+			return withHint(wrongUsage(fmt.Errorf("%s: group %q wants either a list or a list-command or ldap", c.path, name)), "add a line such as: list = \"users.csv\"")
+		case g.LDAP != nil:
+			if err := g.LDAP.prove(); err != nil {
+				return withHint(wrongUsage(fmt.Errorf("%s: group %q: %w", c.path, name, err)), "for example: ldap = { url = \"ldaps://ldap.example.org\", base = \"dc=example,dc=org\" }")
+			}
 		}
 	}
 	return nil
+}
+
+// lists is how many lists of users there are.
+func (g *groupConfig) lists() (n int) {
+	for _, is := range []bool{g.List != "", g.ListCommand != "", g.LDAP != nil} {
+		if is {
+			n++
+		}
+	}
+	return n
 }
 
 // hasOwn says whether an account stands in the configuration by itself.
@@ -65,7 +81,7 @@ func (a *app) expanded(ctx context.Context) (*config, error) {
 	}
 	all := map[string]*accountConfig{}
 	for _, group := range slices.Sorted(maps.Keys(c.Groups)) {
-		members, err := c.Groups[group].members(ctx, c.path)
+		members, err := c.Groups[group].members(ctx, a, c.path)
 		if err != nil {
 			return nil, fmt.Errorf("group %q: %w", group, err)
 		}
@@ -92,12 +108,15 @@ func (a *app) expanded(ctx context.Context) (*config, error) {
 }
 
 // members are the accounts of a group, by their names.
-func (g *groupConfig) members(ctx context.Context, path string) (map[string]*accountConfig, error) {
+func (g *groupConfig) members(ctx context.Context, a *app, path string) (map[string]*accountConfig, error) {
 	var users []accounts.User
 	var err error
-	if g.List != "" {
+	switch {
+	case g.List != "":
 		users, err = accounts.UsersFromFile(beside(path, g.List))
-	} else {
+	case g.LDAP != nil:
+		users, err = g.LDAP.users(ctx, a, path)
+	default:
 		users, err = accounts.UsersFromCommand(ctx, g.ListCommand, commandTimeout)
 	}
 	if err != nil {

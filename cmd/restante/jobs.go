@@ -138,7 +138,7 @@ func (j *jobs) export(ctx context.Context, r queue.Run) (queue.Outcome, error) {
 		return queue.Outcome{}, err
 	}
 	place.address.Dir = beside(j.g.config.path, place.address.Dir)
-	target, err := place.target(j.g.app)
+	target, err := place.target(j.g.app, envelope{})
 	if err != nil {
 		return queue.Outcome{}, err
 	}

@@ -30,7 +30,8 @@ var layers = map[string]string{
 	"storage/mailfiles/thunderbird": "",
 
 	"backup":                            "storage storage/ledger storage/messages",
-	"backup/accounts":                   "backup/accounts/imapconn backup/accounts/pop3conn backup/accounts/smtpconn backup/accounts/oauth",
+	"backup/accounts":                   "backup/accounts/imapconn backup/accounts/pop3conn backup/accounts/smtpconn backup/accounts/directory backup/accounts/oauth",
+	"backup/accounts/directory":         "",
 	"backup/accounts/oauth":             "",
 	"backup/accounts/imapconn":          "",
 	"backup/accounts/imapconn/imaptest": "",
@@ -73,6 +74,7 @@ var homes = map[string]string{
 	"github.com/emersion/go-sasl": "backup/accounts/imapconn",
 	"github.com/knadh/":           "backup/accounts/pop3conn",
 	"github.com/zalando/":         "backup/accounts",
+	"github.com/go-ldap/":         "backup/accounts/directory",
 	"filippo.io/age":              "storage cmd/restante cmd/testbed/site",
 	"github.com/klauspost/":       "storage/internal/seal",
 	"github.com/alecthomas/kong":  "cmd/restante",
