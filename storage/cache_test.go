@@ -193,6 +193,37 @@ func TestWhereTheCacheCannotBeWrittenItIsDoneWithout(t *testing.T) {
 	}
 }
 
+// TestPruneDoesWithoutACache: it is deleted, or its place is a file.
+func TestPruneDoesWithoutACache(t *testing.T) {
+	t.Parallel()
+	for _, place := range []string{"deleted", "a file"} {
+		store, cache := objects.NewMemory(), filepath.Join(t.TempDir(), "cache")
+		r := newRepository(t, store, cache)
+		t.Cleanup(func() { r.Close() })
+		mail := testMail(rand.New(rand.NewPCG(1, 8)), 400)
+		gone := []Snapshot{backUp(t, r, "one", 1, mail[:200]), backUp(t, r, "other", 1, mail[200:])}
+		few := slices.Concat(mail[:2], mail[200:202])
+		kept := backUp(t, r, "kept", 1, few)
+		forget(t, r, gone...)
+		if err := os.RemoveAll(cache); err != nil {
+			t.Fatal(err)
+		}
+		if place == "a file" {
+			if err := os.WriteFile(cache, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if p, err := r.Prune(t.Context(), everything); err != nil || p.Rewritten.Packs == 0 {
+			t.Fatalf("%s: %+v, %v", place, p, err)
+		}
+		wantMail(t, r, kept, few)
+		wantClean(t, store)
+		if left, _ := filepath.Glob(filepath.Join(cache, "*", prunePrefix+"*")); len(left) > 0 {
+			t.Errorf("%s: left in the cache: %v", place, left)
+		}
+	}
+}
+
 // TestCachePutBackFromABackupIsOnlyOlder: the cache is that of some commits
 // ago.
 func TestCachePutBackFromABackupIsOnlyOlder(t *testing.T) {

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -177,7 +178,9 @@ func (p *pruner) open(ctx context.Context, r *Repository) error {
 	removeStale(r.cache.dir)
 	dir, err := os.MkdirTemp(r.cache.dir, prunePrefix)
 	if err != nil {
-		return err
+		// It was deleted, and is made again, or nothing can be written there,
+		// and what a prune finds out stays in memory.
+		dir = filepath.Join(r.cache.dir, prunePrefix+rand.Text())
 	}
 	p.repo = &Repository{store: r.store, config: r.config, id: r.id, sealer: r.sealer, key: r.key, slot: r.slot, log: r.log,
 		cache: &cache{dir: dir, temporary: true}, segments: newSegmentCache(32 << 20), vaults: map[ID]*vault{}}
