@@ -68,6 +68,7 @@ func emptied(s *ledger.State, body *ledger.Condemn) (ids []ulid.ULID) {
 			ids = append(ids, id)
 		}
 	}
+	slices.SortFunc(ids, ulid.ULID.Compare)
 	return ids
 }
 
@@ -117,6 +118,9 @@ func (p *pruner) spareHolders(v *reach) func(BlobID) error {
 func (p *pruner) countsOn(id ulid.ULID) bool {
 	if u := p.use[id]; u != nil {
 		return u.needed > 0
+	}
+	if p.unnamed[id] {
+		return true // to another prune it was a stray
 	}
 	for _, v := range p.vaults {
 		if v.proven[id] {

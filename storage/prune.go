@@ -126,7 +126,7 @@ func (r *Repository) Prune(ctx context.Context, o PruneOptions) (*Pruned, error)
 	}
 	var abandoned []ulid.ULID
 	for i := 0; ; i++ {
-		p := &pruner{o: o, abandoned: abandoned}
+		p := &pruner{o: o, unnamed: map[ulid.ULID]bool{}, abandoned: abandoned}
 		err := p.open(ctx, r)
 		if err == nil {
 			err = p.run(ctx)
@@ -168,6 +168,8 @@ type pruner struct {
 
 	mu sync.Mutex // guards spared, and result while packs are removed
 
+	// unnamed are packs that this prune wrote and the ledger does not name yet.
+	unnamed map[ulid.ULID]bool
 	// abandoned are packs that this prune wrote and never named in the ledger.
 	abandoned []ulid.ULID
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -451,6 +452,50 @@ func TestTwoPrunesAtOnceLoseNothing(t *testing.T) {
 				t.Errorf("%q", s.Violations)
 			}
 		})
+	}
+}
+
+// TestPruneWritesAgainWhatAnotherTookForAStray: between writing a pack and
+// naming it in the ledger, another prune removes it, as it must be able to
+// remove what a machine that died has left.
+func TestPruneWritesAgainWhatAnotherTookForAStray(t *testing.T) {
+	t.Parallel()
+	for _, moment := range []string{"before it is read back", "before the entry"} {
+		store := objects.NewMemory()
+		r := newRepository(t, store, t.TempDir())
+		rnd := rand.New(rand.NewPCG(40, 11))
+		mail := testMail(rnd, 800)
+		gone := []Snapshot{backUp(t, r, "bob", 1, mail[:400]), backUp(t, r, "carol", 1, mail[400:])}
+		some := slices.Concat(mail[:20], mail[400:420])
+		alice := backUp(t, r, "alice", 1, some)
+		forget(t, r, gone...)
+
+		var other *Pruned
+		written := ""
+		faulty := objectstest.NewFaulty(store, 1)
+		faulty.Before(func(_ context.Context, op objectstest.Op, name string) {
+			if op == objectstest.Put && strings.HasPrefix(name, "packs/") {
+				written = name
+			}
+			read := op == objectstest.Get && name == written
+			if written != "" && other == nil && (op == objectstest.PutIfAbsent || read && moment == "before it is read back") {
+				other = prune(t, r, PruneOptions{AllowMuch: true, KeepPacks: true})
+			}
+		})
+		slow := openRepository(t, faulty, Options{CacheDir: t.TempDir()})
+		p := prune(t, slow, everything)
+		if other == nil || other.Stray.Packs != 1 {
+			t.Fatalf("%s: the other one: %+v", moment, other)
+		}
+		if p.Rewritten.Packs == 0 {
+			t.Errorf("%s: it did not begin again: %+v", moment, p)
+		}
+		wantMail(t, openRepository(t, store, Options{}), alice, some)
+		for range 2 {
+			prune(t, r, everything)
+		}
+		wantMail(t, openRepository(t, store, Options{}), alice, some)
+		wantClean(t, store)
 	}
 }
 

@@ -229,17 +229,35 @@ func (b *batch) finish(ctx context.Context) error {
 	}
 	size := int64(len(octets))
 	b.written = append(b.written, index.Pack{ID: id, Size: size})
+	b.p.unnamed[id] = true
 	if err := b.p.repo.put(ctx, packName(id), octets); err != nil {
 		return fmt.Errorf("write pack %s: %w", id, err)
 	}
 	dir, err := b.p.prove(ctx, b.v.v, id, size)
 	if err != nil {
-		return fmt.Errorf("pack %s cannot be read as it was written: %w", id, err)
+		return b.p.taken(ctx, id, fmt.Errorf("pack %s cannot be read as it was written: %w", id, err))
 	}
 	b.written[len(b.written)-1].Directory = dir
 	b.p.result.Written += size
 	b.p.result.Freed -= size
 	return nil
+}
+
+// taken explains the error of reading a pack that this prune wrote: where it is
+// gone, another prune may have taken it for a stray.
+func (p *pruner) taken(ctx context.Context, id ulid.ULID, err error) error {
+	if !errors.Is(err, objects.ErrNotFound) {
+		return err
+	}
+	if refreshErr := p.repo.ledger.Refresh(ctx); refreshErr != nil {
+		return errors.Join(err, refreshErr)
+	}
+	condemned := false
+	p.repo.ledger.View(func(s *ledger.State) { _, condemned = s.Condemned[id] })
+	if condemned {
+		return fmt.Errorf("%w: %w", err, errAgain)
+	}
+	return err
 }
 
 // prove reads a pack from the store, opens all that is in it, and returns its
@@ -318,6 +336,9 @@ func (b *batch) commit(ctx context.Context) error {
 	}
 	for _, w := range b.written {
 		b.p.use[w.ID] = &packUse{Pack: ledger.Pack{ID: w.ID, Vault: b.v.v.id, Size: w.Size}, needed: w.Directory.Blobs()}
+	}
+	for _, w := range b.written {
+		delete(b.p.unnamed, w.ID)
 	}
 	b.written = nil
 	var old []ulid.ULID
@@ -404,6 +425,7 @@ func (b *batch) makeIndex(ctx context.Context) error {
 func (b *batch) giveUp() {
 	for _, w := range b.written {
 		b.p.abandoned = append(b.p.abandoned, w.ID)
+		delete(b.p.unnamed, w.ID)
 	}
 	b.written = nil
 }
