@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -159,7 +160,7 @@ func (w *Writer) gather(ctx context.Context, c *ledger.Commit, written []index.P
 	for _, p := range written {
 		blobs += p.Directory.Blobs()
 	}
-	slices.SortFunc(candidates, func(a, b ledger.Index) int { return int(a.Size - b.Size) })
+	slices.SortFunc(candidates, func(a, b ledger.Index) int { return cmp.Or(cmp.Compare(a.Size, b.Size), a.ID.Compare(b.ID)) })
 	for _, i := range candidates {
 		n := int(i.Size / blobCost)
 		if n > 2*blobs || blobs+n > mostBlobs {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -49,6 +50,7 @@ func (r *reach) cover(ctx context.Context, progress func(PruneProgress)) error {
 			}
 		}
 	})
+	slices.SortFunc(packs, func(a, b ledger.Pack) int { return a.ID.Compare(b.ID) })
 	const atOnce = 64
 	for done := 0; done < len(packs); done += atOnce {
 		progress(PruneProgress{"reading directories of packs", int64(done), int64(len(packs))})

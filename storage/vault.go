@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"maps"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -219,8 +220,8 @@ func (v *vault) coverPacks(ctx context.Context) error {
 		if len(missing) == 0 {
 			return
 		}
-		for _, i := range s.Indexes {
-			useful := false
+		for _, id := range slices.SortedFunc(maps.Keys(s.Indexes), ulid.ULID.Compare) {
+			i, useful := s.Indexes[id], false
 			for _, p := range i.Packs {
 				if missing[p] {
 					useful = true
@@ -231,7 +232,7 @@ func (v *vault) coverPacks(ctx context.Context) error {
 				indexes = append(indexes, i)
 			}
 		}
-		for id := range missing {
+		for _, id := range slices.SortedFunc(maps.Keys(missing), ulid.ULID.Compare) {
 			packs = append(packs, s.Packs[id])
 		}
 	})
