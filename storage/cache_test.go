@@ -204,6 +204,9 @@ func TestPruneDoesWithoutACache(t *testing.T) {
 		gone := []Snapshot{backUp(t, r, "one", 1, mail[:200]), backUp(t, r, "other", 1, mail[200:])}
 		few := slices.Concat(mail[:2], mail[200:202])
 		kept := backUp(t, r, "kept", 1, few)
+		for i := range 16 { // packs of more than one table
+			backUp(t, r, "nights", uint32(1+i), testMail(rand.New(rand.NewPCG(2, uint64(i))), 1))
+		}
 		forget(t, r, gone...)
 		if err := os.RemoveAll(cache); err != nil {
 			t.Fatal(err)

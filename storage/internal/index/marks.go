@@ -2,6 +2,7 @@ package index
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -38,10 +39,10 @@ func (b bits) set(n int) bool {
 	return atomic.OrUint64(&b[n/64], bit)&bit == 0
 }
 
-// Marks returns marks of which none is set. It merges all tables first: to
-// mark a blob takes one read of each.
+// Marks returns marks of which none is set. It merges all tables first, where
+// there is room for that: to mark a blob takes one read of each.
 func (s *Set) Marks() (*Marks, error) {
-	if err := s.mergeAll(); err != nil {
+	if err := s.mergeAll(); errors.Is(err, ErrDamaged) {
 		return nil, err
 	}
 	m := &Marks{set: s}
