@@ -120,6 +120,8 @@ func wantMail(t testing.TB, r *Repository, s Snapshot, mail [][]byte) {
 	}
 }
 
+var errOtherMail = errors.New("it is not the one that was saved")
+
 // sameMail is an error unless the snapshot's INBOX holds just these messages.
 func sameMail(ctx context.Context, r *Repository, s Snapshot, mail [][]byte) error {
 	tree, err := r.OpenSnapshot(ctx, s)
@@ -136,7 +138,7 @@ func sameMail(ctx context.Context, r *Repository, s Snapshot, mail [][]byte) err
 			return err
 		}
 		if i >= len(mail) || !bytes.Equal(got.Bytes(), mail[i]) || m.Size != int64(got.Len()) {
-			return fmt.Errorf("message %d of the snapshot is not the one that was saved", i)
+			return fmt.Errorf("message %d: %w", i, errOtherMail)
 		}
 		if !slices.Equal(m.Flags, []string{`\Seen`}) {
 			return fmt.Errorf("message %d has flags %q", i, m.Flags)

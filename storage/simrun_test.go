@@ -1,0 +1,171 @@
+package storage
+
+import (
+	"crypto/rand"
+	"fmt"
+	"maps"
+
+	mathrand "math/rand/v2"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// simulate readies the test for schedules: one at a time, on one processor,
+// with random octets from the schedule.
+func simulate(t *testing.T) []*simImage {
+	t.Helper()
+	before, real, free, collect := runtime.GOMAXPROCS(1), rand.Reader, freeMemory, debug.SetGCPercent(400)
+	t.Cleanup(func() {
+		runtime.GOMAXPROCS(before)
+		debug.SetGCPercent(collect)
+		rand.Reader, freeMemory = real, free
+	})
+	fillSimImage(t, 0) // what is made once for all tests is not of a bubble
+	rand.Reader = &simRandom{real: real}
+	freeMemory = func() {}
+	return []*simImage{makeSimImage(t, 0), makeSimImage(t, 8)}
+}
+
+// cast has the machines of a schedule join, as its seed has it.
+func (w *simWorld) cast(pool [][]byte, caches string) {
+	r := mathrand.New(mathrand.NewPCG(w.seed, 2))
+	w.stick = []int{1, 2, 8, 30}[r.IntN(4)]
+	switch r.IntN(4) {
+	case 0: // nothing goes wrong: nobody may fail
+	case 1:
+		w.trouble = simTrouble{lost: 3, unanswered: 10, late: 10, twice: 10, slow: 30, hang: 3}
+	case 2:
+		w.trouble = simTrouble{slow: 50, crash: 15, hang: 10}
+	case 3:
+		w.trouble = simTrouble{lost: 20, unanswered: 40, late: 40, twice: 40, slow: 40, crash: 5, hang: 5, list: 30, outage: 5, broken: r.IntN(4) == 0}
+	}
+	writers, pruners, forgets, restores := 1+r.IntN(3), 1, r.IntN(2), r.IntN(2)
+	if r.IntN(3) == 0 { // prunes beside each other
+		writers, pruners = r.IntN(2), 2
+	}
+	for _, name := range []string{"first", "second", "third"}[:writers] {
+		w.join(name, slices.Repeat([]func(*simActor){func(a *simActor) { a.backUp(pool) }}, 1+r.IntN(2))...)
+	}
+	for range pruners {
+		w.join("pruner", slices.Repeat([]func(*simActor){(*simActor).prune}, 1+r.IntN(3)/2)...)
+	}
+	w.join("forgetter", slices.Repeat([]func(*simActor){(*simActor).forget}, forgets)...)
+	w.join("reader", slices.Repeat([]func(*simActor){(*simActor).restore}, 2*restores)...)
+	for _, a := range w.actors {
+		if r.IntN(3) == 0 {
+			a.skew = time.Duration(r.IntN(20)-10) * 365 * 24 * time.Hour
+		}
+	}
+	if caches != "" && r.IntN(8) == 0 {
+		simCaches(caches, w)
+	}
+}
+
+// play plays the schedule of a seed and judges it.
+func play(t *testing.T, images []*simImage, seed uint64, caches string, tell func(string, ...any)) (w *simWorld) {
+	synctest.Test(t, func(t *testing.T) {
+		image := images[0]
+		if seed%5 == 0 {
+			image = images[1]
+		}
+		w = newSimWorld(seed, image)
+		w.tell = tell
+		w.cast(image.pool, caches)
+		w.run()
+		if w.wrong == nil {
+			w.fail(w.judge())
+		}
+	})
+	return w
+}
+
+// TestSimulation plays schedules. -seed=N plays one again; -schedules=N plays
+// so many.
+func TestSimulation(t *testing.T) {
+	images := simulate(t)
+	caches := simCacheRoot(t)
+	first, n := *simFirst, *simSchedules
+	var tell func(string, ...any)
+	if n == 0 {
+		n = 1500
+		if testing.Short() {
+			n = 300
+		}
+	}
+	if *simSeed != 0 {
+		first, n, tell = *simSeed, 1, t.Logf
+	}
+	total := map[string]int{}
+	start := time.Now()
+	report := func(done uint64) {
+		spent := time.Since(start)
+		t.Logf("%d schedules in %s, %.0f a second: %v", done, spent.Round(time.Second), float64(done)/spent.Seconds(), total)
+	}
+	for i := range n {
+		w := play(t, images, first+i, caches, tell)
+		for what, k := range w.counts {
+			total[what] += k
+		}
+		total["requests"] += w.steps
+		if w.wrong != nil {
+			t.Fatalf("%v\nplay it again with: go test ./storage -run TestSimulation -seed %d -v", w.wrong, w.seed)
+		}
+		if (i+1)%50_000 == 0 {
+			report(i + 1)
+		}
+	}
+	report(n)
+	for _, what := range []string{"commits", "pruned while saving", "condemned", "repacked", "forgets", "restores", "crashes", "hung", "faults"} {
+		if total[what] == 0 && n >= 300 {
+			t.Errorf("no schedule had any %q; the test shows little", what)
+		}
+	}
+}
+
+// simCacheRoot is a directory for caches, in memory where there is such a
+// place: what is written there has to outlive no crash but simulated ones.
+func simCacheRoot(t *testing.T) string {
+	t.Helper()
+	if dir, err := os.MkdirTemp("/dev/shm", "restante-simulation-"); err == nil {
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		return dir
+	}
+	return t.TempDir()
+}
+
+// TestSimulationIsDeterministic: the same seed gives the same trace, on one
+// processor and on several.
+func TestSimulationIsDeterministic(t *testing.T) {
+	images := simulate(t)
+	caches := simCacheRoot(t)
+	traces := map[uint64]bool{}
+	for seed := uint64(1); seed <= 60; seed++ {
+		a := play(t, images, seed, caches, nil)
+		runtime.GOMAXPROCS(4)
+		b := play(t, images, seed, caches, nil)
+		runtime.GOMAXPROCS(1)
+		if a.trace != b.trace || a.steps != b.steps || !maps.Equal(a.counts, b.counts) {
+			var lines [2][]string
+			for i := range lines {
+				play(t, images, seed, caches, func(format string, args ...any) { lines[i] = append(lines[i], fmt.Sprintf(format, args...)) })
+			}
+			at := 0
+			for at < min(len(lines[0]), len(lines[1])) && lines[0][at] == lines[1][at] {
+				at++
+			}
+			t.Fatalf("seed %d: %d and %d steps, the traces differ; two more plays differ at line %d:\n%s\n----\n%s", seed, a.steps, b.steps, at,
+				strings.Join(lines[0][max(0, at-3):min(len(lines[0]), at+3)], "\n"), strings.Join(lines[1][max(0, at-3):min(len(lines[1]), at+3)], "\n"))
+		}
+		traces[a.trace] = true
+	}
+	if len(traces) < 60 {
+		t.Errorf("%d different traces of 60 seeds", len(traces))
+	}
+
+}
