@@ -1,0 +1,150 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"restante/cmd/testbed/servers"
+)
+
+// A gate is a way to a server that can be shut: connections break, and new
+// ones are refused.
+type gate struct {
+	l      net.Listener
+	to     string
+	shut   atomic.Bool
+	mu     sync.Mutex // guards what follows
+	open   map[net.Conn]bool
+	broken int
+}
+
+func newGate(t *testing.T, to string) *gate {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gate{l: l, to: to, open: map[net.Conn]bool{}}
+	t.Cleanup(func() { l.Close(); g.close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if g.shut.Load() {
+				c.Close()
+				continue
+			}
+			go g.pass(c)
+		}
+	}()
+	return g
+}
+
+func (g *gate) pass(c net.Conn) {
+	defer c.Close()
+	s, err := net.Dial("tcp", g.to)
+	if err != nil {
+		return
+	}
+	defer s.Close()
+	g.mu.Lock()
+	g.open[c] = true
+	g.mu.Unlock()
+	go func() { io.Copy(s, c); s.Close() }()
+	io.Copy(c, s)
+	g.mu.Lock()
+	delete(g.open, c)
+	g.mu.Unlock()
+}
+
+func (g *gate) close() {
+	g.shut.Store(true)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for c := range g.open {
+		c.Close()
+		g.broken++
+	}
+}
+
+// TestRunsGoOnWhileTheDatabaseIsAway shuts the way to PostgreSQL several times,
+// longer than a machine may be silent, while two machines are at work: each run
+// is done once, though nobody could write that down for a while.
+func TestRunsGoOnWhileTheDatabaseIsAway(t *testing.T) {
+	u, err := url.Parse(servers.Postgres(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newGate(t, u.Host)
+	direct := u.String()
+	u.Host = g.l.Addr().String()
+	c := newClock()
+	var entries []Entry
+	for i := range 20 {
+		entries = append(entries, Entry{Schedule: "nightly", Kind: Backup, Account: fmt.Sprintf("user%02d", i), Timetable: daily{}})
+	}
+	var mu sync.Mutex
+	did, finished := map[string]int{}, 0
+	held := make(chan struct{})
+	handler := hand(func(ctx context.Context, r Run) (Outcome, error) {
+		<-held // so that they are at work when the database goes away
+		mu.Lock()
+		defer mu.Unlock()
+		did[fmt.Sprint(r.Account, r.Due)]++
+		finished++
+		return Outcome{}, ctx.Err()
+	})
+	const silent = 400 * time.Millisecond
+	for i := range 2 {
+		q, err := Open(t.Context(), u.String(), Options{Machine: fmt.Sprintf("m%d", i), Now: c.now, AtOnce: 4, Every: 10 * time.Millisecond, DeadAfter: silent})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { q.Close() })
+		plan(t, q, entries...)
+		serve(t, q, handler)
+	}
+	watch, err := Open(t.Context(), direct, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { watch.Close() })
+	count := func(s State) int { return len(runs(t, watch, Filter{States: []State{s}})) }
+
+	c.pass(24 * time.Hour)
+	until(t, "runs at work on both", func() bool { return count(Running) == 8 })
+	g.close()
+	mu.Lock()
+	before := finished
+	mu.Unlock()
+	close(held) // they end while nobody can be told
+	until(t, "what was at work to end", func() bool { mu.Lock(); defer mu.Unlock(); return finished >= before+8 })
+	for away := time.Now(); time.Since(away) < 2*silent; time.Sleep(10 * time.Millisecond) {
+		// How long the others wait before they take a machine's runs over is a
+		// time, and it has to be over.
+	}
+	if n := count(Done); n > 12 {
+		t.Fatalf("%d are done, and nobody could say so", n)
+	}
+	g.shut.Store(false)
+	until(t, "all", func() bool { return count(Done) == 20 })
+	if g.broken == 0 {
+		t.Error("no connection was broken")
+	}
+	for what, n := range did {
+		if n != 1 {
+			t.Errorf("%s was run %d times", what, n)
+		}
+	}
+	if len(did) != 20 {
+		t.Errorf("%d different runs", len(did))
+	}
+}
