@@ -36,6 +36,9 @@ type Options struct {
 	Pause func(ctx context.Context, i int) error
 	// Now is what time the snapshot says it is; nil: the clock's.
 	Now func() time.Time
+	// Group, if there is one, has the run share packs and ledger entries with the
+	// others that are at work in it.
+	Group *storage.Group
 }
 
 func (o *Options) defaults() {
@@ -152,7 +155,12 @@ func runOnce(ctx context.Context, repo *storage.Repository, src Source, o Option
 	r.cond = sync.NewCond(&r.mu)
 	var err error
 	// What is being written when the run is cancelled is worth finishing.
-	if r.w, err = repo.Writer(context.WithoutCancel(ctx), o.Vault); err != nil {
+	if o.Group != nil {
+		r.w, err = o.Group.Writer(ctx, o.Vault)
+	} else {
+		r.w, err = repo.Writer(context.WithoutCancel(ctx), o.Vault)
+	}
+	if err != nil {
 		return nil, err
 	}
 	defer r.w.Close()
@@ -402,13 +410,11 @@ func (r *run) commit(ctx context.Context, s *storage.Snapshot) error {
 	if !r.partial.IsZero() {
 		superseded = append(superseded, r.partial)
 	}
-	if err := r.w.Flush(); err != nil {
-		return fmt.Errorf("write to the repository: %w", err)
-	}
-	s.Stats.Stored, _ = r.w.Saved()
-	if err := r.w.Commit(ctx, []storage.Snapshot{*s}, superseded, nil); err != nil {
+	one := []storage.Snapshot{*s}
+	if err := r.w.Commit(ctx, one, superseded, nil); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	*s = one[0]
 	r.partial, r.last = s.ID, time.Now()
 	r.o.Progress.Commits.Add(1)
 	return nil

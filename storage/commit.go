@@ -37,31 +37,61 @@ const mostUncovered = 8
 
 // Commit makes all that was saved durable and then brings the snapshots into
 // the repository, all at once; superseded are partial snapshots that they
-// complete. When it returns nil, and not before, they are there.
+// complete. When it returns nil, and not before, they are there. It sets what
+// was stored in the first snapshot's Stats.
 //
 // Bases are the snapshots, other than parents and superseded ones, whose trees
 // the new ones share. The error is ErrPruned where one of them, or a pack, is
 // no longer there.
+//
+// A member of a group waits a moment for others that commit, too. If ctx ends
+// before they begin, nothing is committed.
 func (w *Writer) Commit(ctx context.Context, snapshots []Snapshot, superseded, bases []ID) error {
+	r := &commitRequest{member: w, snapshots: snapshots, superseded: superseded, bases: bases}
+	if w.room != nil {
+		return w.room.commit(ctx, r)
+	}
+	return w.commit(ctx, []*commitRequest{r})
+}
+
+// A commitRequest is what one member wants to have committed.
+type commitRequest struct {
+	member            *Writer
+	snapshots         []Snapshot
+	superseded, bases []ID
+	begun             bool       // guarded by the room's mutex
+	done              chan error // of a member of a group
+}
+
+// commit does what several members ask for in one entry.
+func (w *Writer) commit(ctx context.Context, requests []*commitRequest) error {
 	w.gate.Lock()
 	defer w.gate.Unlock()
 	if err := w.flush(); err != nil {
 		return err
 	}
+	c := &ledger.Commit{}
+	var bases []ID
+	used := map[ulid.ULID]struct{}{}
 	w.mu.Lock()
 	written := w.written
-	for _, p := range written {
-		w.used[p.ID] = struct{}{}
-	}
-	used := maps.Clone(w.used)
-	w.mu.Unlock()
-	c := &ledger.Commit{Snapshots: snapshots, Superseded: superseded}
-	for i := range snapshots {
-		if !snapshots[i].Parent.IsZero() {
-			bases = append(bases, snapshots[i].Parent)
+	w.spread(written)
+	for _, r := range requests {
+		maps.Copy(used, r.member.used)
+		if len(r.snapshots) > 0 {
+			r.snapshots[0].Stats.Stored = r.member.stored
 		}
+		for i := range r.snapshots {
+			if !r.snapshots[i].Parent.IsZero() {
+				bases = append(bases, r.snapshots[i].Parent)
+			}
+		}
+		c.Snapshots = append(c.Snapshots, r.snapshots...)
+		c.Superseded = append(c.Superseded, r.superseded...)
+		bases = append(bases, r.bases...)
+		bases = append(bases, r.superseded...)
 	}
-	bases = append(bases, superseded...)
+	w.mu.Unlock()
 	for _, p := range written {
 		c.Packs = append(c.Packs, ledger.Pack{ID: p.ID, Vault: w.v.id, Size: p.Size, Blobs: p.Directory.Blobs()})
 	}

@@ -21,9 +21,14 @@ import (
 // A Writer saves blobs of one vault into packs, and commits snapshots that
 // need them. Nothing that it saves is in the repository before a Commit
 // returns. Its methods may be called from many goroutines.
+//
+// One that a [Group] gave shares packs and ledger entries with the others.
 type Writer struct {
 	repo *Repository
 	v    *vault
+	// room is the company of a member of a group, whose shared Writer does the
+	// work; nil: this Writer works for itself alone.
+	room *room
 	ctx  context.Context // of what goes on in the background
 	stop context.CancelCauseFunc
 
@@ -40,6 +45,8 @@ type Writer struct {
 	open    [pack.Structure + 1]segmentDraft
 	pending map[BlobID]struct{} // saved, and not in the index yet
 	recent  map[BlobID][]byte   // structure among them, for drafts that go on
+	// used are packs that the next snapshots need. Those of a member are guarded
+	// by the shared Writer's mu.
 	used    map[ulid.ULID]struct{}
 	pack    *pack.Builder
 	written []index.Pack // in the store, not committed
@@ -47,6 +54,10 @@ type Writer struct {
 
 	stored int64 // octets written to the store
 	raw    int64 // octets of new blobs
+	// Of a shared Writer, members are those it works for, and counted is what of
+	// stored they have as theirs; of a member, counted is what of raw it has.
+	members map[*Writer]bool
+	counted int64
 }
 
 // A segmentDraft gathers the blobs of the next segment of a class.
@@ -63,18 +74,34 @@ func (r *Repository) Writer(ctx context.Context, vaultID ID) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
+	return r.writer(ctx, v), nil
+}
+
+func (r *Repository) writer(ctx context.Context, v *vault) *Writer {
 	w := &Writer{
 		repo: r, v: v,
 		sealers: make(chan struct{}, runtime.GOMAXPROCS(0)), uploads: make(chan struct{}, 2),
 		pending: map[BlobID]struct{}{}, recent: map[BlobID][]byte{}, used: map[ulid.ULID]struct{}{},
 	}
 	w.ctx, w.stop = context.WithCancelCause(ctx)
-	return w, nil
+	return w
+}
+
+// shared is the Writer that does the work.
+func (w *Writer) shared() *Writer {
+	if w.room != nil {
+		return w.room.w
+	}
+	return w
 }
 
 // Close ends what goes on in the background. What was not committed is given
 // up.
 func (w *Writer) Close() {
+	if w.room != nil {
+		w.room.leave(w)
+		return
+	}
 	w.stop(errors.New("the writer is closed"))
 	w.inFlight.Wait()
 }
@@ -83,8 +110,12 @@ func (w *Writer) Close() {
 func (w *Writer) Vault() ID { return w.v.id }
 
 // Saved tells how many octets were written to the store, and how many octets
-// of new blobs they hold.
+// of new blobs they hold. What members of a group wrote together counts for each
+// as much as it brought.
 func (w *Writer) Saved() (stored, raw int64) {
+	if w.room != nil {
+		return w.room.saved(w)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.stored, w.raw
@@ -118,14 +149,16 @@ func (w *Writer) SaveMessage(m io.ReaderAt, size int64) (SavedMessage, error) {
 func (w *Writer) saveStructure(octets []byte) (BlobID, error) {
 	id, isNew, err := w.save(pack.Structure, octets)
 	if isNew {
-		w.mu.Lock()
-		w.recent[id] = octets
-		w.mu.Unlock()
+		into := w.shared()
+		into.mu.Lock()
+		into.recent[id] = octets
+		into.mu.Unlock()
 	}
 	return id, err
 }
 
 func (w *Writer) recentStructure(id BlobID) ([]byte, bool) {
+	w = w.shared()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	b, ok := w.recent[id]
@@ -134,6 +167,11 @@ func (w *Writer) recentStructure(id BlobID) ([]byte, bool) {
 
 // save saves a blob, unless the vault has it.
 func (w *Writer) save(c pack.Class, octets []byte) (id BlobID, isNew bool, err error) {
+	return w.shared().saveFor(w, c, octets)
+}
+
+// saveFor is save of a member, or of this Writer itself.
+func (w *Writer) saveFor(m *Writer, c pack.Class, octets []byte) (id BlobID, isNew bool, err error) {
 	w.gate.RLock()
 	defer w.gate.RUnlock()
 	var refreshErr error
@@ -157,7 +195,7 @@ func (w *Writer) save(c pack.Class, octets []byte) (id BlobID, isNew bool, err e
 
 	w.mu.Lock()
 	if found {
-		w.used[where.Pack] = struct{}{}
+		m.used[where.Pack] = struct{}{}
 		w.mu.Unlock()
 		return id, false, nil
 	}
@@ -167,6 +205,9 @@ func (w *Writer) save(c pack.Class, octets []byte) (id BlobID, isNew bool, err e
 	}
 	w.pending[id] = struct{}{}
 	w.raw += int64(len(octets))
+	if m != w {
+		m.raw += int64(len(octets))
+	}
 	d := &w.open[c]
 	var full segmentDraft
 	if len(d.raw) > 0 && len(d.raw)+len(octets) > w.target(c) {
@@ -297,6 +338,7 @@ func (w *Writer) write(b *pack.Builder) error {
 // Flush makes all that was saved so far durable. It is in the repository only
 // after a Commit.
 func (w *Writer) Flush() error {
+	w = w.shared()
 	w.gate.Lock()
 	defer w.gate.Unlock()
 	return w.flush()
