@@ -37,6 +37,7 @@ var layers = map[string]string{
 	"backup/accounts/imapconn/imaptest": "",
 	"backup/accounts/pop3conn":          "",
 	"backup/accounts/pop3conn/pop3test": "",
+	"backup/accounts/sieveconn":         "",
 	"backup/accounts/smtpconn":          "",
 	"backup/accounts/smtpconn/smtptest": "",
 	"backup/imapsource":                 "backup backup/accounts/imapconn storage",
