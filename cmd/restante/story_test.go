@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -96,7 +99,7 @@ func canMount(t *testing.T) bool {
 // words are what stories can say.
 var words = map[string]func(*testscript.TestScript, bool, []string){
 	"code": wordCode, "snapshot": wordSnapshot, "hostile": wordHostile, "imap": wordIMAP, "append": wordAppend, "damage": wordDamage, "tinydisk": wordTinyDisk,
-	"oauth": wordOAuth, "eventually": wordEventually, "signal": wordSignal,
+	"oauth": wordOAuth, "eventually": wordEventually, "signal": wordSignal, "post": wordPost, "plans": wordPlans,
 }
 
 // code N COMMAND…: the command ends with this exit code.
@@ -204,6 +207,29 @@ func wordAppend(ts *testscript.TestScript, neg bool, args []string) {
 		octets := fmt.Sprintf("From: Ann <ann@example.org>\r\nTo: bob@example.org\r\nSubject: letter %d\r\nDate: Fri, 20 Nov 2026 10:00:00 +0100\r\nMessage-ID: <%s.%d@example.org>\r\n\r\n%s", i, args[1], i, body)
 		ts.Check(c.Append(rawimap.EncodeName(args[1]), []string{`\Seen`}, time.Date(2026, 11, 20, 10, i%60, 0, 0, time.UTC), []byte(octets)))
 	}
+}
+
+// post USER FOLDER FILE: adds the message in a file, with CRLF at the ends of its
+// lines.
+func wordPost(ts *testscript.TestScript, neg bool, args []string) {
+	c := dialStory(ts, args[0])
+	defer c.Close()
+	octets := strings.ReplaceAll(ts.ReadFile(args[2]), "\n", "\r\n")
+	ts.Check(c.Append(rawimap.EncodeName(args[1]), nil, time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC), []byte(octets)))
+}
+
+// plans FILE: writes a message with an attachment of 1.5 MB that does not compress.
+func wordPlans(ts *testscript.TestScript, neg bool, args []string) {
+	noise := make([]byte, 1_500_000)
+	rand.NewChaCha8([32]byte{}).Read(noise)
+	const head = "From: Anna <anna@example.org>\nTo: anna@example.org\nSubject: the plans\nDate: Fri, 20 Nov 2026 10:00:00 +0100\n" +
+		"Message-ID: <plans@example.org>\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\n\n" +
+		"--x\nContent-Type: application/pdf\nContent-Transfer-Encoding: base64\n\n"
+	text := []byte(head)
+	for line := range slices.Chunk(noise, 57) {
+		text = append(base64.StdEncoding.AppendEncode(text, line), '\n')
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), append(text, "--x--\n"...), 0o644))
 }
 
 // damage HOW PREFIX [N]: flips a bit of, cuts, empties or removes the N-th
