@@ -118,9 +118,13 @@ func (f *folder) drop(flags []string, n int64) {
 	}
 }
 
-// split tells the flags that are kept from those that are not.
+// split tells the flags that are kept from those that are not, and leaves out
+// labels.
 func (l Limits) split(flags []string) (kept, dropped []string) {
 	for _, flag := range flags {
+		if _, is := storage.Label(flag); is {
+			continue
+		}
 		if l.Flag == nil || l.Flag(flag) {
 			kept = append(kept, flag)
 		} else {
@@ -128,6 +132,23 @@ func (l Limits) split(flags []string) (kept, dropped []string) {
 		}
 	}
 	return kept, dropped
+}
+
+// labels are those among the flags.
+func labels(flags []string) (list []string) {
+	for _, flag := range flags {
+		if label, is := storage.Label(flag); is {
+			list = append(list, label)
+		}
+	}
+	return list
+}
+
+// LabelsNotKept tells NotKept that the labels could not be kept.
+func (o *Outgoing) LabelsNotKept() {
+	for _, l := range o.Labels {
+		o.NotKept([]string{storage.LabelFlag(l)})
+	}
 }
 
 // append adds what is missing, batch by batch.
@@ -218,7 +239,7 @@ func (f *folder) send(ctx context.Context, box Box, limits Limits, batch []prepa
 	var archive atomic.Pointer[archiveError] // what went wrong on our side
 	for i, m := range batch {
 		flags, _ := limits.split(f.selected.sets[m.flags])
-		list[i] = Outgoing{Size: m.size, Flags: flags, InternalDate: m.internalDate(), Known: Known{m.recipe, m.messageID}, Write: func(ctx context.Context, w io.Writer) error {
+		list[i] = Outgoing{Size: m.size, Flags: flags, Labels: labels(f.selected.sets[m.flags]), InternalDate: m.internalDate(), Known: Known{m.recipe, m.messageID}, Write: func(ctx context.Context, w io.Writer) error {
 			if m.octets != nil {
 				_, err := w.Write(m.octets)
 				return err

@@ -158,6 +158,9 @@ type Outgoing struct {
 	InternalDate time.Time
 	// Known tells it from others.
 	Known Known
+	// Labels are Gmail's. A target that knows none leaves them: each is a folder
+	// in the archive as well, but for a few of Gmail's own.
+	Labels []string
 	// Write writes the Size octets. It may be called more than once.
 	Write func(ctx context.Context, w io.Writer) error
 	// NotKept is to be told by Append, before it is done with the message, of

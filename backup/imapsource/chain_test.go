@@ -87,7 +87,7 @@ func mayChange(cmd imaptest.Command) bool {
 	case "UID FETCH":
 		for _, item := range strings.FieldsFunc(strings.ToUpper(cmd.Args), func(r rune) bool { return strings.ContainsRune(" ()", r) })[1:] {
 			switch {
-			case slices.Contains([]string{"UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE", "MODSEQ", "CHANGEDSINCE"}, item),
+			case slices.Contains([]string{"UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE", "MODSEQ", "CHANGEDSINCE", "X-GM-LABELS"}, item),
 				strings.HasPrefix(item, "BODY.PEEK["), strings.Trim(item, "0123456789") == "":
 			default:
 				return true

@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"restante/backup/accounts/imapconn"
+	"restante/storage"
 )
 
 // Values of a message that the library cannot be shown: flags that are no
-// atoms, and dates as no standard has them. The connection tells of them beside
+// atoms, dates as no standard has them, and Gmail's labels. The connection tells of them beside
 // the library, before the library hands over the message.
 type oddities struct {
 	mu    sync.Mutex // guards byUID
@@ -23,7 +24,7 @@ type oddities struct {
 const mostOddities = 4096
 
 func (o *oddities) remember(x imapconn.Oddity) {
-	if x.Item != "INTERNALDATE" && x.Item != "FLAGS" || x.UID == 0 {
+	if x.Item != "INTERNALDATE" && x.Item != "FLAGS" && x.Item != imapconn.LabelsItem || x.UID == 0 {
 		return
 	}
 	o.mu.Lock()
@@ -57,9 +58,25 @@ func (m *mailbox) addOdd(f *fetched) {
 		switch {
 		case o.Item == "FLAGS":
 			f.addFlag(o.Raw)
+		case o.Item == imapconn.LabelsItem:
+			if m.c.HasLabels() { // of others nobody asks, and they cannot be relied on
+				f.addLabels(o.Raw)
+			}
 		case f.date.IsZero():
 			f.date = oddDate(o.Raw)
 		}
+	}
+}
+
+// addLabels adds Gmail's labels, which the archive has among the flags. Labels
+// that cannot be read are kept as they stand.
+func (f *fetched) addLabels(raw string) {
+	labels, err := imapconn.Labels(raw)
+	if err != nil {
+		labels = []string{raw}
+	}
+	for _, l := range labels {
+		f.addFlag(storage.LabelFlag(l))
 	}
 }
 

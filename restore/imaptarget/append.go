@@ -118,8 +118,9 @@ func (a *appending) answer() error {
 		if data.UID != 0 && data.UIDValidity == a.data.UIDValidity {
 			id = strconv.FormatUint(uint64(data.UID), 10)
 		}
+		err := a.label(&a.list[s.i], uint32(data.UID), id != "")
 		a.done(s.i, id, nil)
-		return nil
+		return err
 	}
 	err = explain(a.c, "APPEND", err)
 	if !refused(a.c, err) {
@@ -139,6 +140,22 @@ func (a *appending) answer() error {
 		}
 	}
 	a.done(s.i, "", fmt.Errorf("%w: %w", restore.ErrNotTaken, err))
+	return nil
+}
+
+// label gives a message that was appended its labels, where the server has some.
+// The message is there, whatever becomes of them.
+func (a *appending) label(m *restore.Outgoing, uid uint32, known bool) error {
+	if len(m.Labels) == 0 || !a.c.HasLabels() {
+		return nil
+	}
+	if known {
+		err := a.c.AddLabels(uid, m.Labels)
+		if err == nil || !refused(a.c, err) {
+			return err
+		}
+	}
+	m.LabelsNotKept()
 	return nil
 }
 

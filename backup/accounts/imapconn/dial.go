@@ -186,7 +186,7 @@ func (s *session) handOver(compressed bool) *Conn {
 	f := &filter{
 		sock: s.sock, opts: o, limit: &o.limits, in: s.in, pend: pend, closed: make(chan struct{}),
 	}
-	f.out = &writer{pend: pend, to: w, closed: f.closed, plus: s.caps.has("LITERAL+"),
+	f.out = &writer{pend: pend, to: w, closed: f.closed, plus: s.caps.has("LITERAL+"), labels: s.caps.has(capGmail),
 		minus: s.caps.has("LITERAL-") || s.caps.has("IMAP4REV2")}
 	f.src = &source{
 		full: make(chan chunk, chunkCount), empty: make(chan []byte, chunkCount),

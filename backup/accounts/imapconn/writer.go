@@ -18,6 +18,7 @@ type writer struct {
 	closed     <-chan struct{}
 	plus       bool // LITERAL+
 	minus      bool // LITERAL-
+	labels     bool // Gmail's: X-GM-EXT-1
 	line       []byte
 	cmd        *command // whose end has not been written
 	literal    int64    // octets of a literal that go-imap has still to write
@@ -78,8 +79,13 @@ func (w *writer) takeLine(line []byte) error {
 	}
 	if w.cmd == nil {
 		w.cmd = w.pend.enter(line)
-		if w.cmd.verb == "LSUB" {
+		switch {
+		case w.cmd.verb == "LSUB":
 			line = asLSUB(line)
+		case w.labels && w.cmd.verb == "FETCH":
+			line = withLabels(line)
+		case w.labels && w.cmd.verb == "STORE":
+			line = asLabels(line)
 		}
 	}
 	w.swallowing = w.swallowing || w.pend.refusal(w.cmd) != nil

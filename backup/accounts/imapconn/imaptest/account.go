@@ -43,6 +43,7 @@ type Message struct {
 	Flags  string // as in an answer, between the parentheses
 	Date   string // as in an answer, with its quotes
 	Body   string
+	Labels string // Gmail's, as in an answer, between the parentheses
 	modSeq uint64
 }
 
@@ -141,6 +142,19 @@ func (a *Account) Flag(folder string, uid uint32, flags string) {
 			if m.UID == uid {
 				f.ModSeq++
 				m.Flags, m.modSeq = flags, f.ModSeq
+			}
+		}
+	})
+}
+
+// Label sets the labels of a message.
+func (a *Account) Label(folder string, uid uint32, labels string) {
+	f := a.Folder(folder)
+	a.Do(func() {
+		for _, m := range f.Messages {
+			if m.UID == uid {
+				f.ModSeq++
+				m.Labels, m.modSeq = labels, f.ModSeq
 			}
 		}
 	})

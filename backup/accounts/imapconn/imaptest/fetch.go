@@ -43,6 +43,7 @@ func (m *Message) items(asked string) string {
 		header = header[:i+4]
 	}
 	add("FLAGS", "FLAGS (%s)", m.Flags)
+	add("X-GM-LABELS", "X-GM-LABELS (%s)", m.Labels)
 	add("INTERNALDATE", "INTERNALDATE %s", m.Date)
 	add("RFC822.SIZE", "RFC822.SIZE %d", len(m.Body))
 	add("MODSEQ", "MODSEQ (%d)", m.modSeq)
