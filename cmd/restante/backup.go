@@ -29,7 +29,8 @@ type backupCmd struct {
 	ThisComputer  bool `help:"All mail on this computer, found by itself, as one account such as anna@laptop; and the local accounts of the configuration."`
 	PrintSchedule bool `help:"Back up nothing, but print a cron line and a systemd timer that do it every hour."`
 
-	now func() time.Time // what time snapshots say it is; nil: the clock's
+	now   func() time.Time // what time snapshots say it is; nil: the clock's
+	group *storage.Group   // that accounts are backed up in together; nil: each alone
 }
 
 func (*backupCmd) Help() string {
@@ -158,7 +159,7 @@ func (c *backupCmd) one(ctx context.Context, a *app, repo *storage.Repository, a
 	d := a.watch(backupMoment(acct.name, progress))
 	patterns := slices.Concat(acct.exclude, c.Exclude)
 	result, err := backup.Run(ctx, repo, src, backup.Options{
-		Account: acct.name, Vault: vault, Full: c.Full, CommitEvery: c.CommitEvery, Progress: progress, Log: a.log, Now: c.now,
+		Account: acct.name, Vault: vault, Full: c.Full, CommitEvery: c.CommitEvery, Progress: progress, Log: a.log, Now: c.now, Group: c.group,
 		Exclude: func(levels []string) bool {
 			name := storage.FolderName(levels)
 			return slices.ContainsFunc(patterns, func(p string) bool { return restore.MatchFolder(p, name) })

@@ -72,7 +72,9 @@ func (a *app) generation(ctx context.Context) (*generation, error) {
 type jobs struct {
 	g    *generation
 	repo *storage.Repository
-	now  func() time.Time
+	// group has accounts that are backed up at the same time share packs.
+	group *storage.Group
+	now   func() time.Time
 	// upkeep is one at a time in this process: a prune that meets another one
 	// begins again, which helps nobody.
 	upkeep *sync.Mutex
@@ -102,7 +104,7 @@ func (j *jobs) backup(ctx context.Context, r queue.Run) (queue.Outcome, error) {
 	if err := j.repo.Refresh(ctx); err != nil { // another machine may have been at it
 		return queue.Outcome{}, err
 	}
-	c := &backupCmd{now: j.now}
+	c := &backupCmd{now: j.now, group: j.group, CommitEvery: time.Minute}
 	done, err := c.one(ctx, j.g.app, j.repo, acct)
 	o := queue.Outcome{Result: done}
 	if done.Snapshot != nil {

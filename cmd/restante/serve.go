@@ -55,6 +55,7 @@ Example:
 type service struct {
 	app   *app
 	repo  *storage.Repository
+	group *storage.Group
 	queue *queue.Queue
 	h     *schedules.Handler
 	log   *slog.Logger
@@ -83,6 +84,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.repo.Close()
+	s.group = s.repo.Group(context.WithoutCancel(ctx)) // what is written when it stops is worth finishing
 	where, err := first.config.database()
 	if err != nil {
 		return err
@@ -156,7 +158,7 @@ func (s *service) adopt(ctx context.Context, g *generation) error {
 	if err := s.queue.Plan(ctx, schedules.Plan(g.schedules, g.list, last)); err != nil {
 		return err
 	}
-	j := &jobs{g: g, repo: s.repo, now: s.now, upkeep: &s.upkeep}
+	j := &jobs{g: g, repo: s.repo, group: s.group, now: s.now, upkeep: &s.upkeep}
 	s.h.Use(g.schedules, j.all())
 	s.current.Store(g)
 	for _, name := range schedules.Unplanned(g.schedules, g.list) {

@@ -33,7 +33,8 @@ type serveConfig struct {
 	// Machine is what this machine is called in the history; the host name if
 	// empty.
 	Machine string `toml:"machine"`
-	// AtOnce is how many accounts this machine works at; 0 for 4.
+	// AtOnce is how many accounts this machine works at; 0 for 8. Those at the same
+	// time share packs: more at once are fewer objects.
 	AtOnce int `toml:"at-once"`
 	// PerServer is how many accounts of one mail server there may be at once, of
 	// all machines together; 0 for 8. [server."NAME"] has it for one server.

@@ -151,7 +151,7 @@ func (q *Quiet) Error() string { return "nothing may run before " + q.Until.Form
 type Options struct {
 	// Machine is this machine's name in the history; the host name if empty.
 	Machine string
-	// AtOnce is how many accounts this machine works at; 0 for 4.
+	// AtOnce is how many accounts this machine works at; 0 for 8.
 	AtOnce int
 	// PerServer is how many runs one mail server gets at once, of all machines
 	// together; nil: 8. The number must be the same on each.
@@ -178,7 +178,7 @@ func (o *Options) defaults() {
 		o.Machine, _ = os.Hostname()
 	}
 	if o.AtOnce == 0 {
-		o.AtOnce = 4
+		o.AtOnce = 8
 	}
 	if o.PerServer == nil {
 		o.PerServer = func(string) int { return 8 }

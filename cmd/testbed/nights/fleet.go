@@ -56,8 +56,8 @@ time-zone = "UTC"
 [serve]
 database = %q
 machine = "m%d"
-at-once = 4
-per-server = 12
+at-once = 16
+per-server = 48
 dead-after = "8s"
 [group.all]
 list = "users.csv"
