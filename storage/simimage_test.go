@@ -81,14 +81,7 @@ func makeSimImage(t *testing.T, nights int) (image *simImage) {
 
 func fillSimImage(t *testing.T, nights int) *simImage {
 	store := objects.NewMemory()
-	// Small segments: their buffers are most of what a writer takes.
-	b, err := json.Marshal(config{"repository", format, "73696d756c6174696f6e000000000000", 8 << 10, 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := store.Put(t.Context(), configName, b); err != nil {
-		t.Fatal(err)
-	}
+	putSmallConfig(t, store)
 	r := newRepository(t, store, t.TempDir())
 	defer r.Close()
 	rnd := rand.New(rand.NewPCG(5, 5))
@@ -152,7 +145,29 @@ func fillSimImage(t *testing.T, nights int) *simImage {
 	}
 	w.Close()
 
-	image := &simImage{objects: map[string]simObject{}, pool: pool}
+	image := imageOf(t, r, store, mail)
+	image.pool = pool
+	return image
+}
+
+// putSmallConfig has the repository have small segments: their buffers are most
+// of what a writer takes.
+func putSmallConfig(t *testing.T, store objects.Store) {
+	t.Helper()
+	b, err := json.Marshal(config{"repository", format, "73696d756c6174696f6e000000000000", 8 << 10, 1 << 20})
+	if err == nil {
+		err = store.Put(t.Context(), configName, b)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// imageOf takes a repository as what schedules begin with. Mail is what its
+// snapshots hold, forgotten ones too.
+func imageOf(t *testing.T, r *Repository, store objects.Store, mail map[ID][][]byte) *simImage {
+	t.Helper()
+	image := &simImage{objects: map[string]simObject{}}
 	v, err := r.vault(t.Context(), mustVault(t, r))
 	if err != nil {
 		t.Fatal(err)
@@ -209,14 +224,14 @@ func (refuseDelete) Delete(context.Context, string) error { return objects.ErrRe
 // open opens the actor's repository, as a new process would, unless it is
 // open already and the process stays.
 func (a *simActor) open() error {
-	if a.repo != nil && a.random.IntN(3) > 0 {
+	if a.repo != nil && (a.keep || a.random.IntN(3) > 0) {
 		return nil
 	}
 	if a.repo != nil {
 		a.repo.Close()
 		a.repo = nil
 	}
-	r, err := Open(a.life.ctx, simStore{a, a.life, false}, Passphrase(testPassphrase), Options{CacheDir: a.cache, Writer: a.name, Stale: a.random.IntN(2) == 0})
+	r, err := Open(a.life.ctx, simStore{a, a.life}, Passphrase(testPassphrase), Options{CacheDir: a.cache, Writer: a.name, Stale: a.random.IntN(2) == 0})
 	if err != nil {
 		return err
 	}
@@ -239,28 +254,36 @@ func (a *simActor) wantExcuse(what string, err error) {
 	}
 }
 
-// backUp saves a snapshot of the actor's account with some mail more.
+// backUp saves a snapshot of the actor's account with some mail more, most of
+// it out of the pool.
 func (a *simActor) backUp(pool [][]byte) {
+	a.backUpMore(3, func() (more [][]byte) {
+		for range 1 + a.random.IntN(2) {
+			if len(pool) > 0 && a.random.IntN(4) > 0 {
+				more = append(more, pool[a.random.IntN(len(pool))])
+			} else {
+				more = append(more, simMail(a.random, 1)...)
+			}
+		}
+		return more
+	})
+}
+
+// backUpMore backs up, and begins again where something was pruned meanwhile.
+func (a *simActor) backUpMore(tries int, choose func() [][]byte) {
 	t := a.w.truth
 	if err := a.open(); err != nil {
 		a.wantExcuse("open", err)
 		return
 	}
-	for range 3 {
+	for range tries {
 		latest, _ := a.repo.Latest(a.name)
 		before, known := t.mail[latest.ID]
 		if !latest.ID.IsZero() && !known {
 			a.w.fail(fmt.Errorf("%s finds a snapshot that nobody saved", a.name))
 			return
 		}
-		var more [][]byte
-		for range 1 + a.random.IntN(2) {
-			if a.random.IntN(4) > 0 {
-				more = append(more, pool[a.random.IntN(len(pool))])
-			} else {
-				more = append(more, simMail(a.random, 1)...)
-			}
-		}
+		more := choose()
 		snap, err := a.save(uint32(len(before)+1), more, func(s Snapshot) { t.mail[s.ID] = slices.Concat(before, more) })
 		if err == nil {
 			if !a.life.dead {
@@ -369,9 +392,13 @@ func (a *simActor) prune() {
 		return
 	}
 	o := PruneOptions{AllowMuch: true, KeepPacks: a.random.IntN(4) == 0}
-	if a.random.IntN(4) == 0 {
+	if a.random.IntN(3) == 0 {
 		o.Grace = 24 * time.Hour
 	}
+	a.pruneWith(o)
+}
+
+func (a *simActor) pruneWith(o PruneOptions) {
 	_, err := a.repo.Prune(a.life.ctx, o)
 	switch {
 	case err == nil:
@@ -419,8 +446,9 @@ func (w *simWorld) judge() error {
 	}
 	a := &simActor{name: "judge", w: w}
 	a.begin()
+	a.life.direct = true
 	w.running = nil
-	r, err := Open(a.life.ctx, simStore{a, a.life, true}, Passphrase(testPassphrase), Options{CacheDir: simNoCache})
+	r, err := Open(a.life.ctx, simStore{a, a.life}, Passphrase(testPassphrase), Options{CacheDir: simNoCache})
 	if err != nil {
 		return fmt.Errorf("open in the end: %w", err)
 	}

@@ -32,22 +32,41 @@ func simulate(t *testing.T) []*simImage {
 	return []*simImage{makeSimImage(t, 0), makeSimImage(t, 8)}
 }
 
+// simKind says who is there.
+type simKind int
+
+const (
+	simAny simKind = iota // the seed decides
+	simAll
+	simPrunes
+	simParents
+)
+
 // cast has the machines of a schedule join, as its seed has it.
 func (w *simWorld) cast(pool [][]byte, caches string) {
 	r := mathrand.New(mathrand.NewPCG(w.seed, 2))
-	w.stick = []int{1, 2, 8, 30}[r.IntN(4)]
+	w.stick = []int{0, 0, 0, 1, 2, 8, 30}[r.IntN(7)]
 	switch r.IntN(4) {
 	case 0: // nothing goes wrong: nobody may fail
 	case 1:
 		w.trouble = simTrouble{lost: 3, unanswered: 10, late: 10, twice: 10, slow: 30, hang: 3}
 	case 2:
-		w.trouble = simTrouble{slow: 50, crash: 15, hang: 10}
+		w.trouble = simTrouble{slow: 50, crash: 15, hang: 10, outage: 8}
 	case 3:
 		w.trouble = simTrouble{lost: 20, unanswered: 40, late: 40, twice: 40, slow: 40, crash: 5, hang: 5, list: 30, outage: 5, broken: r.IntN(4) == 0}
 	}
-	writers, pruners, forgets, restores := 1+r.IntN(3), 1, r.IntN(2), r.IntN(2)
-	if r.IntN(3) == 0 { // prunes beside each other
+	writers, pruners, forgets, restores := 1+r.IntN(3), 1, r.IntN(3), r.IntN(2)
+	kind := []simKind{simPrunes, simPrunes, simParents, simParents, simParents, simAll, simAll, simAll}[r.IntN(8)]
+	if w.kind != simAny {
+		kind = w.kind
+	}
+	switch kind {
+	case simPrunes: // prunes beside each other; one of them sees what the other has half done
 		writers, pruners = r.IntN(2), 2
+		w.trouble.hang = 15
+	case simParents: // what a writer builds on is forgotten and pruned
+		writers, forgets, restores = 1, 1+r.IntN(2), 0
+		w.stick, pool = 0, nil
 	}
 	for _, name := range []string{"first", "second", "third"}[:writers] {
 		w.join(name, slices.Repeat([]func(*simActor){func(a *simActor) { a.backUp(pool) }}, 1+r.IntN(2))...)
@@ -57,6 +76,9 @@ func (w *simWorld) cast(pool [][]byte, caches string) {
 	}
 	w.join("forgetter", slices.Repeat([]func(*simActor){(*simActor).forget}, forgets)...)
 	w.join("reader", slices.Repeat([]func(*simActor){(*simActor).restore}, 2*restores)...)
+	for i, rank := range r.Perm(len(w.actors)) {
+		w.actors[i].rank = rank
+	}
 	for _, a := range w.actors {
 		if r.IntN(3) == 0 {
 			a.skew = time.Duration(r.IntN(20)-10) * 365 * 24 * time.Hour
@@ -69,13 +91,17 @@ func (w *simWorld) cast(pool [][]byte, caches string) {
 
 // play plays the schedule of a seed and judges it.
 func play(t *testing.T, images []*simImage, seed uint64, caches string, tell func(string, ...any)) (w *simWorld) {
+	return playKind(t, images, seed, caches, tell, simAny)
+}
+
+func playKind(t *testing.T, images []*simImage, seed uint64, caches string, tell func(string, ...any), kind simKind) (w *simWorld) {
 	synctest.Test(t, func(t *testing.T) {
 		image := images[0]
-		if seed%5 == 0 {
+		if seed%3 == 0 {
 			image = images[1]
 		}
 		w = newSimWorld(seed, image)
-		w.tell = tell
+		w.tell, w.kind = tell, kind
 		w.cast(image.pool, caches)
 		w.run()
 		if w.wrong == nil {

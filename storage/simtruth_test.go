@@ -39,7 +39,7 @@ type simTruth struct {
 
 	next      uint64            // entry of the ledger
 	written   map[string][]byte // what was ever written under a name
-	there     map[string]bool   // packs in the store
+	there     map[string]bool   // packs and indexes in the store
 	named     map[ulid.ULID]bool
 	condemned map[ulid.ULID]bool
 	indexes   map[ulid.ULID]bool // that the ledger names
@@ -84,7 +84,7 @@ func (t *simTruth) put(who, name string, data []byte) error {
 		if !bytes.Equal(old, data) {
 			return fmt.Errorf("%s writes other octets under the name %s", who, name)
 		}
-		if kind != "packs" || t.there[name] {
+		if kind == "ledger" || t.there[name] {
 			return nil
 		}
 	}
@@ -92,6 +92,8 @@ func (t *simTruth) put(who, name string, data []byte) error {
 	switch kind {
 	case "packs":
 		return t.packPut(name, rest, data)
+	case "indexes":
+		t.there[name] = true
 	case "ledger":
 		return t.entryPut(who, rest, data)
 	}
@@ -235,8 +237,8 @@ func (t *simTruth) bring(packs []ledger.Pack, indexes []ledger.Index, dropped []
 		delete(t.indexes, id)
 	}
 	for _, i := range indexes {
-		if _, written := t.written[indexName(i.ID)]; !written {
-			return fmt.Errorf("names index %s, which was never written", i.ID)
+		if !t.there[indexName(i.ID)] {
+			return fmt.Errorf("names index %s, which is not there", i.ID)
 		}
 		t.indexes[i.ID] = true
 	}
@@ -362,6 +364,7 @@ func (t *simTruth) removed(who, name string, there bool) error {
 		delete(t.there, name)
 		return t.lost(id)
 	case "indexes":
+		delete(t.there, name)
 		if t.indexes[id] {
 			return fmt.Errorf("%s removes %s, which the ledger names", who, name)
 		}

@@ -43,6 +43,7 @@ type simObject struct {
 type simWorld struct {
 	seed    uint64
 	random  *rand.Rand // the scheduler's
+	kind    simKind
 	trouble simTrouble
 	objects map[string]simObject
 	truth   *simTruth
@@ -53,7 +54,8 @@ type simWorld struct {
 	parked  []*simRequest
 	late    []*simRequest // writes that are done some time later, or again
 	last    *simActor
-	stick   int // one in so many steps another actor comes next
+	stick   int // one in so many steps another actor comes next; 0: they have ranks
+	lowest  int // rank that was given last
 	steps   int
 	trace   uint64
 	tell    func(format string, a ...any) // of every step; may be nil
@@ -78,10 +80,12 @@ type simActor struct {
 	tasks  []func(*simActor)
 	cache  string
 	skew   time.Duration // of what it hears of the store's clock
-	out    int           // the step up to which it cannot reach the store
+	out    int           // so many requests more do not reach the store
 	life   *simLife
 	repo   *Repository
 	done   bool
+	keep   bool // the repository stays open
+	rank   int
 }
 
 // A simLife is a process on a machine, from its start to its end or its crash.
@@ -89,7 +93,8 @@ type simLife struct {
 	ctx    context.Context
 	die    context.CancelFunc
 	dead   bool
-	faults int // that it met
+	faults int  // that it met
+	direct bool // nobody else is there; nothing is scheduled
 }
 
 // A simRequest is parked until the scheduler lets it through.
@@ -202,16 +207,15 @@ func (a *simActor) park(r *simRequest) error {
 
 // simStore is how a process sees the store.
 type simStore struct {
-	a      *simActor
-	life   *simLife
-	direct bool // nobody else is there; nothing is scheduled
+	a    *simActor
+	life *simLife
 }
 
 func (s simStore) Location() string { return "the simulated store" }
 
 func (s simStore) ask(ctx context.Context, r *simRequest) (*simRequest, error) {
 	r.ctx, r.life, r.actor = ctx, s.life, s.a
-	if s.direct {
+	if s.life.direct {
 		s.a.w.apply(r)
 		return r, r.err
 	}
@@ -333,8 +337,29 @@ func (w *simWorld) step() {
 	w.letThrough(r)
 }
 
-// choose chooses the request that comes next: often one of the same actor.
+// choose chooses the request that comes next: often one of the same actor, or,
+// without stick, that of the actor with the highest rank. Such an actor goes on
+// until it is put last, most often just before a write: whatever the others do
+// now comes between what it knows and what it does with it (Burckhardt et al.,
+// "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs").
 func (w *simWorld) choose() *simRequest {
+	if w.stick == 0 {
+		for {
+			r := slices.MaxFunc(w.parked, func(a, b *simRequest) int { return cmp.Compare(a.actor.rank, b.actor.rank) })
+			oneIn := 80
+			switch {
+			case r.op == objectstest.PutIfAbsent:
+				oneIn = 4
+			case r.op&objectstest.Write != 0:
+				oneIn = 5
+			}
+			if r.op == 0 || w.random.IntN(oneIn) > 0 {
+				return r
+			}
+			w.lowest--
+			r.actor.rank = w.lowest
+		}
+	}
 	ready := make([]*simRequest, 0, len(w.parked))
 	same := w.random.IntN(w.stick) != 0
 	for _, r := range w.parked {
@@ -412,13 +437,18 @@ func (w *simWorld) letThrough(r *simRequest) {
 // fault decides what goes wrong with a request.
 func (w *simWorld) fault(r *simRequest) objectstest.Fault {
 	t, n := &w.trouble, w.random.IntN(1000)
-	if t.outage > 0 && w.random.IntN(1000) < t.outage {
-		r.actor.out = w.steps + 10 + w.random.IntN(60)
+	write := r.op&objectstest.Write != 0
+	outage := t.outage
+	if write { // what is read at that moment fails, and no more is seen of it
+		outage *= 8
 	}
-	if r.actor.out > w.steps {
+	if outage > 0 && w.random.IntN(1000) < outage {
+		r.actor.out = 1 + w.random.IntN(12)
+	}
+	if r.actor.out > 0 {
+		r.actor.out--
 		return objectstest.FailBefore
 	}
-	write := r.op&objectstest.Write != 0
 	for _, f := range []struct {
 		chance int
 		fault  objectstest.Fault

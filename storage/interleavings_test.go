@@ -1,0 +1,385 @@
+package storage
+
+import (
+	"encoding/binary"
+	"errors"
+	commandline "flag"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"restante/storage/objects"
+	"restante/storage/objects/objectstest"
+)
+
+var (
+	simCrashes = commandline.Int("crashes", 0, "how many machines go down, at most, in the interleavings")
+	simLosses  = commandline.Int("losses", 0, "how many answers are lost, at most, in the interleavings")
+)
+
+// An exploration goes through every order in which the requests of two writers
+// and a pruner can come to a store with three packs, of which one is needed by
+// nobody, and of two others little: it is moved into a fourth. Both writers
+// bring mail again that only the first pack has, on top of snapshots in the
+// others. At any moment a machine may be gone for good, and any request may be
+// done without an answer, as often as the budget has it.
+//
+// A request that commutes with all that others ever do is not a point to choose
+// at (see alone): it comes at once. A machine that goes down there, or that ends
+// because the answer to a read is lost there, has done to the store what it has
+// done when it goes down at the next such point. A state that was met before is
+// not gone through again: what lies in the store, what each machine was told
+// since it began (which says all of what it knows, since its code does the same
+// when told the same), what was acknowledged, what is left of the budget.
+type exploration struct {
+	image    *simImage
+	budget   exploring
+	tries    int    // of a writer
+	progress func() // is called from time to time; may be nil
+	path     []fork
+	seen     map[uint64]bool
+
+	runs, ends, steps int
+	most              int // requests in one run
+	acknowledged      int // commits at the ends
+}
+
+// exploring is what may still go wrong.
+type exploring struct{ crashes, losses int }
+
+// A fork is a point to choose at: the options are numbered, next is the one
+// that is taken.
+type fork struct{ options, next int }
+
+// A branch is what happens next.
+type branch struct {
+	request *simRequest
+	lost    bool      // its answer
+	crash   *simActor // instead
+}
+
+// explore goes through everything and returns the first thing that must not
+// be.
+func (x *exploration) explore(t *testing.T) (wrong error) {
+	x.seen = map[uint64]bool{}
+	for {
+		synctest.Test(t, func(t *testing.T) { wrong = x.run() })
+		if wrong != nil {
+			return wrong
+		}
+		if x.runs++; x.runs%5_000 == 0 && x.progress != nil {
+			x.progress()
+		}
+		for len(x.path) > 0 {
+			last := &x.path[len(x.path)-1]
+			if last.next++; last.next < last.options {
+				break
+			}
+			x.path = x.path[:len(x.path)-1]
+		}
+		if len(x.path) == 0 {
+			return nil
+		}
+	}
+}
+
+// run goes along the path, and beyond its end takes the first option of every
+// fork, until everybody is done or what comes was seen.
+func (x *exploration) run() error {
+	w := newSimWorld(1, x.image)
+	simNow.Store(w)
+	defer simNow.Store(nil)
+	for _, name := range []string{"first", "second"} {
+		w.join(name, func(a *simActor) { a.backUpMore(x.tries, func() [][]byte { return x.image.pool[:1] }) })
+	}
+	w.join("pruner", func(a *simActor) { a.pruneWith(everything) })
+	for _, a := range w.actors {
+		w.running = a
+		a.prepare()
+		go a.run()
+		synctest.Wait()
+	}
+	left, depth, requests := x.budget, 0, 0
+	history := make([]uint64, len(w.actors))
+	over := false
+	for w.settle() {
+		if w.wrong != nil || over {
+			for _, a := range w.actors {
+				w.crash(a)
+			}
+			continue
+		}
+		branches := x.branches(w, left)
+		if len(branches) == 1 {
+			// There is nothing to choose.
+		} else if depth == len(x.path) {
+			state := x.state(w, history, left)
+			if x.seen[state] {
+				over = true
+				continue
+			}
+			x.seen[state] = true
+			x.path = append(x.path, fork{options: len(branches)})
+		}
+		b := branches[0]
+		if len(branches) > 1 {
+			b = branches[x.path[depth].next]
+			depth++
+		}
+		requests++
+		x.steps++
+		if b.crash != nil {
+			left.crashes--
+			w.crash(b.crash)
+			continue
+		}
+		r := b.request
+		if r.op != 0 {
+			w.fail(noticed(r))
+			w.apply(r)
+		}
+		if b.lost {
+			left.losses--
+			r.life.faults++
+			r.got, r.infos, r.err = nil, nil, fmt.Errorf("%s: %w", r, objectstest.ErrInjected)
+		}
+		history[r.actor.index] = chain(history[r.actor.index], r)
+		w.answer(r)
+	}
+	for _, a := range w.actors {
+		a.life.die()
+	}
+	if !over && w.wrong == nil {
+		x.ends++
+		x.most = max(x.most, requests)
+		x.acknowledged += w.counts["commits"]
+		w.fail(w.judge())
+	}
+	if w.wrong != nil {
+		return fmt.Errorf("%w\nthe choices: %v", w.wrong, x.path[:depth])
+	}
+	return nil
+}
+
+// prepare opens the actor's repository and has it know the packs: what it does
+// from then on goes through the scheduler.
+func (a *simActor) prepare() {
+	a.life.direct = true
+	defer func() { a.life.direct = false }()
+	r, err := Open(a.life.ctx, simStore{a, a.life}, Passphrase(testPassphrase), Options{CacheDir: simNoCache, Writer: a.name})
+	if err != nil {
+		panic(err)
+	}
+	a.repo, a.keep = r, true
+	id, err := r.VaultID(DefaultVault)
+	if err != nil {
+		panic(err)
+	}
+	v, err := r.vault(a.life.ctx, id)
+	if err == nil {
+		err = v.coverPacks(a.life.ctx)
+	}
+	if err != nil {
+		panic(err)
+	}
+}
+
+// branches are what can happen next. Of several requests of one machine only
+// the first counts: those that go out side by side are for different objects,
+// and commute.
+func (x *exploration) branches(w *simWorld, left exploring) (list []branch) {
+	slices.SortFunc(w.parked, compareRequests)
+	for _, r := range w.parked {
+		if alone(w, r) {
+			list = append(list, branch{request: r})
+			if left.losses > 0 && r.op&objectstest.Write != 0 && !strings.HasPrefix(r.name, "checkpoints/") {
+				list = append(list, branch{request: r, lost: true})
+			}
+			return list
+		}
+	}
+	for i, r := range w.parked {
+		if i > 0 && w.parked[i-1].actor == r.actor {
+			continue
+		}
+		list = append(list, branch{request: r})
+		if left.losses > 0 {
+			list = append(list, branch{request: r, lost: true})
+		}
+		if left.crashes > 0 {
+			list = append(list, branch{crash: r.actor})
+		}
+	}
+	return list
+}
+
+// alone says whether a request gives the same answer, and does the same to
+// others, whenever it comes: a beginning; a read of an object that never
+// changes, and that at most the one who reads it removes; a write that nobody
+// looks at before an entry of the ledger names it. Indexes are written by the
+// pruner only, and checkpoints, which are a cache, read by nobody; noticed
+// makes sure of both.
+func alone(w *simWorld, r *simRequest) bool {
+	kind, _, _ := strings.Cut(r.name, "/")
+	_, there := w.objects[r.name]
+	switch {
+	case r.op == 0, kind == "checkpoints", kind == "indexes":
+		return true
+	case r.op == objectstest.Get && there:
+		return kind != "packs" || r.actor.name == "pruner" // which alone removes packs
+	}
+	return r.op == objectstest.Put && r.actor.name == "pruner" // which alone lists packs
+}
+
+// noticed is an error where a request is other than alone takes for granted.
+func noticed(r *simRequest) error {
+	kind, _, _ := strings.Cut(r.name, "/")
+	switch {
+	case kind == "indexes" && r.actor.name != "pruner" && r.op != objectstest.Get,
+		kind == "checkpoints" && r.op == objectstest.Get,
+		r.op == objectstest.List && r.name == "packs/" && r.actor.name != "pruner",
+		r.op == objectstest.Delete && kind == "packs" && r.actor.name != "pruner":
+		return fmt.Errorf("%s: the exploration takes for granted that this does not happen", r)
+	}
+	return nil
+}
+
+// chain adds to what an actor was told.
+func chain(before uint64, r *simRequest) uint64 {
+	h := fnv.New64a()
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], before)
+	h.Write(b[:])
+	fmt.Fprintf(h, "%d %s %d %d %d %v ", r.op, r.name, r.offset, r.length, len(r.got), r.err != nil)
+	for _, known := range []error{objects.ErrExists, objects.ErrNotFound, objects.ErrRange, objectstest.ErrInjected} {
+		fmt.Fprint(h, errors.Is(r.err, known))
+	}
+	h.Write(r.got[:min(len(r.got), 256)])
+	for _, info := range r.infos {
+		if strings.HasPrefix(info.Name, "checkpoints/") {
+			continue
+		}
+		h.Write([]byte(info.Name))
+	}
+	return h.Sum64()
+}
+
+// state names the state: two that are the same go on in the same ways.
+func (x *exploration) state(w *simWorld, history []uint64, left exploring) uint64 {
+	h := fnv.New64a()
+	fmt.Fprint(h, left)
+	for _, a := range w.actors {
+		switch {
+		case a.life.dead || a.done:
+			fmt.Fprint(h, " over")
+		default:
+			fmt.Fprint(h, " ", history[a.index])
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.objects)) {
+		if _, from := x.image.objects[name]; from || strings.HasPrefix(name, "checkpoints/") {
+			continue
+		}
+		h.Write([]byte(name))
+		data := w.objects[name].data
+		h.Write(data[:min(len(data), 256)]) // its salt is in it
+	}
+	gone := uint64(0)
+	for name := range x.image.objects {
+		if _, there := w.objects[name]; !there {
+			g := fnv.New64a()
+			g.Write([]byte(name))
+			gone += g.Sum64()
+		}
+	}
+	fmt.Fprint(h, gone)
+	for _, id := range slices.SortedFunc(maps.Keys(w.truth.acknowledged), func(a, b ID) int { return slices.Compare(a[:], b[:]) }) {
+		h.Write(id[:])
+	}
+	return h.Sum64()
+}
+
+// makeThreePacks makes the repository of an exploration.
+func makeThreePacks(t *testing.T) (image *simImage) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &simWorld{running: &simActor{}}
+		w.running.octets.Seed(6, 0)
+		simNow.Store(w)
+		defer simNow.Store(nil)
+		store := objects.NewMemory()
+		putSmallConfig(t, store)
+		r := newRepository(t, store, "")
+		defer r.Close()
+		rnd := rand.New(rand.NewPCG(6, 6))
+		mail := map[ID][][]byte{}
+		pool := simMail(rnd, 2)
+		gone := []Snapshot{backUp(t, r, "gone", 1, pool)}
+		mail[gone[0].ID] = pool
+		for _, account := range []string{"first", "second"} {
+			w, err := r.Writer(t.Context(), mustVault(t, r))
+			if err != nil {
+				t.Fatal(err)
+			}
+			large := simMail(rnd, 8)
+			list := saveAll(t, w, large)
+			large = slices.Clone(large)
+			var both []Snapshot
+			for _, part := range []struct {
+				account string
+				n       int
+			}{{"large " + account, len(list)}, {account, 1}} {
+				d := w.Draft(nil)
+				d.Describe(func(f *Folder) { f.Levels, f.UIDValidity = []string{"INBOX"}, 7 })
+				if err := d.Add(slices.Clone(list[:part.n])); err != nil {
+					t.Fatal(err)
+				}
+				saved, err := d.Save(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				s := Snapshot{ID: NewID(), Account: part.account, Started: time.Now().Unix(), Finished: time.Now().Unix()}
+				if err := w.SaveTree("test", []SavedFolder{saved}, &s); err != nil {
+					t.Fatal(err)
+				}
+				mail[s.ID] = large[:part.n]
+				both = append(both, s)
+			}
+			if err := w.Commit(t.Context(), both, nil, nil); err != nil {
+				t.Fatal(err)
+			}
+			w.Close()
+			gone = append(gone, both[0])
+		}
+		forget(t, r, gone...)
+		image = imageOf(t, r, store, mail)
+		image.pool = pool
+	})
+	return image
+}
+
+// TestInterleavings goes through every interleaving, with nothing that goes
+// wrong; -crashes=2 -losses=2 says what may.
+func TestInterleavings(t *testing.T) {
+	simulate(t)
+	x := &exploration{image: makeThreePacks(t), budget: exploring{*simCrashes, *simLosses}, tries: 1}
+	start := time.Now()
+	report := func() {
+		t.Logf("%d crashes, %d lost answers: %d states at which to choose, %d runs, %d of them to an end that is new, %d requests, %d in the longest run, %s",
+			x.budget.crashes, x.budget.losses, len(x.seen), x.runs, x.ends, x.steps, x.most, time.Since(start).Round(time.Second))
+	}
+	x.progress = report
+	if err := x.explore(t); err != nil {
+		t.Fatal(err)
+	}
+	report()
+	if x.ends < 100 || x.acknowledged == 0 {
+		t.Errorf("%d ends, with %d commits: too few to show anything", x.ends, x.acknowledged)
+	}
+}
