@@ -64,6 +64,7 @@ func (w *simWorld) cast(pool [][]byte, caches string) {
 	case simPrunes: // prunes beside each other; one of them sees what the other has half done
 		writers, pruners = r.IntN(2), 2
 		w.trouble.hang = 15
+		w.trouble.outage *= 3
 	case simParents: // what a writer builds on is forgotten and pruned
 		writers, forgets, restores = 1, 1+r.IntN(2), 0
 		w.stick, pool = 0, nil
@@ -119,7 +120,7 @@ func TestSimulation(t *testing.T) {
 	first, n := *simFirst, *simSchedules
 	var tell func(string, ...any)
 	if n == 0 {
-		n = 1500
+		n = 1000
 		if testing.Short() {
 			n = 300
 		}
