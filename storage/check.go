@@ -15,6 +15,9 @@ type CheckOptions struct {
 	// ReadData is the share of the packs whose every blob is read, from 0 to
 	// 1; which packs is left to chance.
 	ReadData float64
+	// ReadShare, where it is not nil, is the packs whose every blob is read
+	// besides: those whose turn it is.
+	ReadShare *DayShare
 	// Progress is told from time to time how far it is; may be nil.
 	Progress func(CheckProgress)
 }
@@ -33,14 +36,16 @@ type Finding struct {
 
 // Checked is what a check went through and found.
 type Checked struct {
-	Entries   uint64    `json:"ledger_entries"`
-	Packs     int       `json:"packs"`
-	PackBytes int64     `json:"pack_bytes"`
-	Indexes   int       `json:"indexes"`
-	Snapshots int       `json:"snapshots"`
-	Messages  int64     `json:"messages"` // distinct places: a message in two snapshots counts once
-	PacksRead int       `json:"packs_read"`
-	BytesRead int64     `json:"bytes_read"`
+	Entries   uint64 `json:"ledger_entries"`
+	Packs     int    `json:"packs"`
+	PackBytes int64  `json:"pack_bytes"`
+	Indexes   int    `json:"indexes"`
+	Snapshots int    `json:"snapshots"`
+	Messages  int64  `json:"messages"` // distinct places: a message in two snapshots counts once
+	PacksRead int    `json:"packs_read"`
+	BytesRead int64  `json:"bytes_read"`
+	// ReadShare is what was asked for, if it was.
+	ReadShare *DayShare `json:"read_share,omitempty"`
 	Unneeded  int       `json:"unneeded_packs"` // in the store, unknown to the ledger: of runs that were interrupted
 	Findings  []Finding `json:"findings"`
 }
@@ -48,13 +53,13 @@ type Checked struct {
 // Check proves the ledger from its first entry on, and that what it says is
 // there: keys, vaults, packs with their directories, indexes that agree with
 // them, and the tree of every snapshot down to the recipe of every message.
-// With ReadData it also opens every segment of a share of the packs, proves
-// every blob in them and what their recipes refer to.
+// With ReadData or ReadShare it also opens every segment of a share of the
+// packs, proves every blob in them and what their recipes refer to.
 //
 // It changes nothing. The error says that the check could not be done; what is
 // wrong with the repository is in the Findings.
 func (r *Repository) Check(ctx context.Context, o CheckOptions) (*Checked, error) {
-	c := &checker{opened: r, o: o, result: Checked{Findings: []Finding{}}, seen: map[BlobID]bool{}}
+	c := &checker{opened: r, o: o, result: Checked{ReadShare: o.ReadShare, Findings: []Finding{}}, seen: map[BlobID]bool{}}
 	if c.o.Progress == nil {
 		c.o.Progress = func(CheckProgress) {}
 	}

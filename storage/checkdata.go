@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/oklog/ulid/v2"
+
 	"restante/storage/internal/pack"
 	"restante/storage/ledger"
 	"restante/storage/messages"
@@ -16,7 +18,7 @@ import (
 
 // data reads every blob of a share of the packs.
 func (c *checker) data(ctx context.Context) error {
-	if c.o.ReadData <= 0 {
+	if c.o.ReadData <= 0 && c.o.ReadShare == nil {
 		return nil
 	}
 	bad := map[string]bool{}
@@ -25,7 +27,7 @@ func (c *checker) data(ctx context.Context) error {
 	}
 	var list []ledger.Pack
 	for id, p := range c.state.Packs {
-		if c.vaults[p.Vault] != nil && !bad[packName(id)] && chance() < c.o.ReadData {
+		if c.vaults[p.Vault] != nil && !bad[packName(id)] && c.reads(id) {
 			list = append(list, p)
 		}
 	}
@@ -48,6 +50,11 @@ func (c *checker) data(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// reads says whether a pack is to be read.
+func (c *checker) reads(id ulid.ULID) bool {
+	return c.o.ReadShare != nil && c.o.ReadShare.turn(id) || c.o.ReadData > 0 && chance() < c.o.ReadData
 }
 
 // chance is a random number from 0 to 1.

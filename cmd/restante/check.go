@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -12,11 +15,14 @@ import (
 )
 
 type checkCmd struct {
-	ReadData share `placeholder:"SHARE" help:"Also read the data: all of it, or a share of the packs chosen by chance (--read-data=5%)."`
+	ReadData  share    `placeholder:"SHARE" help:"Also read the data: all of it, or a share of the packs chosen by chance (--read-data=5%)."`
+	ReadShare dayShare `placeholder:"1/DAYS" help:"Also read the data of those packs whose turn it is today: a check a day with --read-share=1/30 reads all of them in 30 days."`
 }
 
 func (*checkCmd) Help() string {
 	return `Proves the ledger from its first entry on, that every pack is there with its directory, that indexes agree, and that every snapshot's folders and messages are found. With --read-data every octet is read, opened and compared with its name.
+
+--read-share needs to remember nothing: a pack's name says on which day it is its turn. New packs have theirs within the same number of days. Days are those of UTC.
 
 It changes nothing. Exit code 1 says that something was found.
 
@@ -24,18 +30,22 @@ Example:
 
   restante check
   restante check --read-data
-  restante check --read-data=5%`
+  restante check --read-data=5%
+  restante check --read-share=1/30`
 }
 
 func (c *checkCmd) Run(ctx context.Context, a *app) error {
-
+	if c.ReadData > 0 && c.ReadShare > 0 {
+		return wrongUsage(errors.New("--read-data and --read-share do not go together"))
+	}
 	repo, store, err := a.openRepository(ctx, false)
 	if err != nil {
 		return err
 	}
 	defer repo.Close()
 	p := a.progress()
-	checked, err := repo.Check(ctx, storage.CheckOptions{ReadData: float64(c.ReadData), Progress: func(now storage.CheckProgress) { p.step(now.Step, now.Done, now.Total) }})
+	checked, err := repo.Check(ctx, storage.CheckOptions{ReadData: float64(c.ReadData), ReadShare: c.ReadShare.on(time.Now()),
+		Progress: func(now storage.CheckProgress) { p.step(now.Step, now.Done, now.Total) }})
 	p.end()
 	if err != nil {
 		return err
@@ -45,7 +55,7 @@ func (c *checkCmd) Run(ctx context.Context, a *app) error {
 	} else {
 		fmt.Fprintf(a.out, "checked %s, %s, %s, %s (%s), %s\n", number(int64(checked.Entries), "ledger entry"), number(int64(checked.Snapshots), "snapshot"),
 			messages(checked.Messages), number(int64(checked.Packs), "pack"), octets(checked.PackBytes), number(int64(checked.Indexes), "index"))
-		if c.ReadData > 0 {
+		if c.ReadData > 0 || c.ReadShare > 0 {
 			fmt.Fprintf(a.out, "read and proved %s, %s\n", number(int64(checked.PacksRead), "pack"), octets(checked.BytesRead))
 		}
 		if checked.Unneeded > 0 {
@@ -92,4 +102,45 @@ func (s *share) Decode(ctx *kong.DecodeContext) error {
 	}
 	*s = share(value)
 	return nil
+}
+
+// A dayShare is in how many days all packs are read; 0: it was not said.
+type dayShare int
+
+// mostDays is in how many days all packs have to be read.
+const mostDays = 3660
+
+// Decode reads "1/30", "3%" or "0.05". What is no whole number of days is
+// rounded down to one: all packs are to be read in time.
+func (s *dayShare) Decode(ctx *kong.DecodeContext) error {
+	text := ctx.Scan.Pop().String()
+	below, fraction := strings.CutPrefix(text, "1/")
+	days := 0
+	if fraction {
+		days, _ = strconv.Atoi(below)
+	} else {
+		number, percent := strings.CutSuffix(text, "%")
+		if part, err := strconv.ParseFloat(number, 64); err == nil && part > 0 {
+			if percent {
+				part /= 100
+			}
+			if part <= 1 {
+				// A little more than is said, since 1/0.05 is not quite 20.
+				days = int(math.Min(1/part+1e-9, mostDays+1))
+			}
+		}
+	}
+	if days < 1 || days > mostDays {
+		return fmt.Errorf("%q is no share for a day; write --read-share=1/30 to have all read in 30 days, or 5%% for 20", text)
+	}
+	*s = dayShare(days)
+	return nil
+}
+
+// on is the share of a day; nil: none was asked for.
+func (s dayShare) on(t time.Time) *storage.DayShare {
+	if s == 0 {
+		return nil
+	}
+	return &storage.DayShare{Days: int(s), Day: storage.DayOf(t)}
 }
