@@ -214,7 +214,7 @@ func (j *jobs) check(ctx context.Context, _ queue.Run) (queue.Outcome, error) {
 	if days == 0 {
 		days = 30
 	}
-	checked, err := j.repo.Check(ctx, storage.CheckOptions{ReadData: 1 / float64(days)})
+	checked, err := j.repo.Check(ctx, storage.CheckOptions{ReadShare: &storage.DayShare{Days: days, Day: storage.DayOf(j.now())}})
 	if err != nil {
 		return queue.Outcome{}, err
 	}
