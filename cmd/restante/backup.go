@@ -26,6 +26,8 @@ type backupCmd struct {
 	Policy      string        `placeholder:"POLICY" help:"For a maildrop (POP3): what to delete from the server when it is proven to be in the repository: keep (the default), delete-after-backup, 'delete-after: 30d' or 'delete-over: 5GB oldest first'."`
 	DryRun      bool          `short:"n" help:"Back up, but delete nothing: say what the policy would delete, and why."`
 
+	Parallel int `default:"1" placeholder:"N" help:"Back up so many accounts at a time. They share packs and ledger entries, which many small accounts should."`
+
 	ThisComputer  bool `help:"All mail on this computer, found by itself, as one account such as anna@laptop; and the local accounts of the configuration."`
 	PrintSchedule bool `help:"Back up nothing, but print a cron line and a systemd timer that do it every hour."`
 
@@ -62,9 +64,14 @@ type backupJSON struct {
 	// Deletion is what the policy of a maildrop did.
 	Deletion *pop3source.Report `json:"deletion,omitempty"`
 	Seconds  float64            `json:"seconds"`
-	Requests int64              `json:"store_requests"`
+	Requests int64              `json:"store_requests"` // 0 with --parallel, as the two below: they are of all together
 	Sent     int64              `json:"store_bytes_sent"`
 	Fetched  int64              `json:"store_bytes_fetched"`
+}
+
+// incomplete says that it is done, but for what it reports.
+func (j *backupJSON) incomplete() bool {
+	return j.Snapshot != nil && j.Snapshot.Incomplete || j.Deletion != nil && j.Deletion.Problems()
 }
 
 type missingJSON struct {
@@ -94,9 +101,19 @@ func (c *backupCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer repo.Close()
+	if c.Parallel < 1 {
+		return withHint(wrongUsage(fmt.Errorf("%d accounts at a time are too few", c.Parallel)), "leave --parallel out, or write 2 or more")
+	}
 	var out []backupJSON
 	var failed []error
 	incomplete := false
+	if c.Parallel > 1 && len(list) > 1 {
+		out, failed = c.several(ctx, a, repo, list)
+		for _, j := range out {
+			incomplete = incomplete || j.incomplete()
+		}
+		list = nil
+	}
 	for i, acct := range list {
 		before := store.Snapshot()
 		if i == 0 {
@@ -106,7 +123,7 @@ func (c *backupCmd) Run(ctx context.Context, a *app) error {
 		spent := store.Snapshot().Since(before)
 		j.Requests, j.Sent, j.Fetched = spent.Requests, spent.Stored, spent.Fetched
 		out = append(out, j)
-		incomplete = incomplete || j.Snapshot != nil && j.Snapshot.Incomplete || j.Deletion != nil && j.Deletion.Problems()
+		incomplete = incomplete || j.incomplete()
 		if err != nil {
 			failed = append(failed, fmt.Errorf("account %q: %w", acct.name, err))
 			if ctx.Err() != nil || len(list) == 1 {
@@ -121,7 +138,7 @@ func (c *backupCmd) Run(ctx context.Context, a *app) error {
 		}
 	}
 	switch {
-	case len(list) == 1 && len(failed) == 1, ctx.Err() != nil && len(failed) > 0:
+	case len(out) == 1 && len(failed) == 1, ctx.Err() != nil && len(failed) > 0:
 		return failed[len(failed)-1]
 	case len(failed) > 0:
 		return failedAlike(failed)

@@ -109,7 +109,7 @@ func (j *jobs) backup(ctx context.Context, r queue.Run) (queue.Outcome, error) {
 	o := queue.Outcome{Result: done}
 	if done.Snapshot != nil {
 		o.Snapshot = done.Snapshot.ID
-		o.Incomplete = done.Snapshot.Incomplete || done.Deletion != nil && done.Deletion.Problems()
+		o.Incomplete = done.incomplete()
 	}
 	return o, err
 }

@@ -158,6 +158,8 @@ func (s *service) adopt(ctx context.Context, g *generation) error {
 	if err := s.queue.Plan(ctx, schedules.Plan(g.schedules, g.list, last)); err != nil {
 		return err
 	}
+	// What was opened once is the same for all generations.
+	g.app.store, g.app.unlocks = s.app.store, s.app.unlocks
 	j := &jobs{g: g, repo: s.repo, group: s.group, now: s.now, upkeep: &s.upkeep}
 	s.h.Use(g.schedules, j.all())
 	s.current.Store(g)
