@@ -51,10 +51,12 @@ var layers = map[string]string{
 	"restore/delivery":   "restore storage backup/accounts/smtpconn",
 	"restore/export":     "restore storage storage/mailfiles storage/mailfiles/thunderbird storage/messages",
 
-	"schedules":           "schedules/calendar schedules/queue",
-	"schedules/calendar":  "",
-	"schedules/queue":     "",
-	"schedules/retention": "storage",
+	"schedules":             "schedules/calendar schedules/queue",
+	"schedules/calendar":    "",
+	"schedules/queue":       "",
+	"schedules/retention":   "storage",
+	"schedules/alerts":      "schedules/queue",
+	"schedules/alerts/ways": "schedules/alerts schedules/queue backup/accounts backup/accounts/smtpconn",
 
 	"cmd/testbed":         "cmd/testbed/rawimap cmd/testbed/bench cmd/testbed/crash cmd/testbed/nights cmd/testbed/site cmd/testbed/tokens",
 	"cmd/testbed/tokens":  "",
