@@ -57,6 +57,7 @@ var layers = map[string]string{
 	"schedules/retention":   "storage",
 	"schedules/alerts":      "schedules/queue",
 	"schedules/alerts/ways": "schedules/alerts schedules/queue backup/accounts backup/accounts/smtpconn",
+	"schedules/metrics":     "schedules/queue storage/objects",
 
 	"cmd/testbed":         "cmd/testbed/rawimap cmd/testbed/bench cmd/testbed/crash cmd/testbed/nights cmd/testbed/site cmd/testbed/tokens",
 	"cmd/testbed/tokens":  "",
@@ -84,6 +85,7 @@ var homes = map[string]string{
 	"github.com/vbauerster/mpb":   "cmd/restante",
 	"github.com/pelletier/":       "cmd/restante",
 	"github.com/emersion/go-mess": "storage/messages",
+	"github.com/prometheus/":      "schedules/metrics",
 }
 
 func TestLayers(t *testing.T) {
