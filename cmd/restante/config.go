@@ -54,6 +54,8 @@ type config struct {
 	Servers map[string]*serverConfig `toml:"server"`
 	// Serve is how restante serve works.
 	Serve serveConfig `toml:"serve"`
+	// Alerts are who is told what is wrong, and how.
+	Alerts alertsConfig `toml:"alerts"`
 
 	path string // of the file; empty: there is none
 }
@@ -221,22 +223,28 @@ func parseConfig(path string, b []byte) (*config, error) {
 	if err := c.proveServe(); err != nil {
 		return nil, err
 	}
+	if err := c.proveAlerts(); err != nil {
+		return nil, err
+	}
 	return c, nil
 }
 
-// inTable puts the name of an account's inline table into a key on that line,
-// which the decoder leaves out.
+// inTable puts the name of an inline table of an account, a group or the alerts
+// into a key on that line, which the decoder leaves out.
 func inTable(key []string, file []byte, line int) []string {
-	if len(key) != 3 || key[0] != "account" && key[0] != "group" {
+	inAccount := len(key) == 3 && (key[0] == "account" || key[0] == "group")
+	if !inAccount && (len(key) != 2 || key[0] != "alerts") {
 		return key
 	}
 	text := string(bytes.Split(file, []byte("\n"))[line-1])
 	name, table, _ := strings.Cut(text, "=")
-	name = strings.TrimSpace(name)
-	if name != "oauth" && name != "ldap" || !strings.HasPrefix(strings.TrimSpace(table), "{") {
+	name, table = strings.TrimSpace(name), strings.TrimSpace(table)
+	table = strings.TrimSpace(strings.TrimPrefix(table, "["))
+	if !strings.HasPrefix(table, "{") || inAccount != (name == "oauth" || name == "ldap") || !inAccount && name != "mail" && name != "webhook" {
 		return key
 	}
-	return []string{key[0], key[1], name, key[2]}
+	last := len(key) - 1
+	return append(slices.Clone(key[:last]), name, key[last])
 }
 
 // unknownKey says what may have been meant by a key.
@@ -256,6 +264,12 @@ func unknownKey(path string, line int, key []string) error {
 		known, unknown = tomlKeys(reflect.TypeFor[scheduleConfig]()), key[2]
 	case len(key) > 2 && key[0] == "server":
 		known, unknown = tomlKeys(reflect.TypeFor[serverConfig]()), key[2]
+	case len(key) > 2 && key[0] == "alerts" && key[1] == "mail":
+		known, unknown = tomlKeys(reflect.TypeFor[mailConfig]()), key[2]
+	case len(key) > 2 && key[0] == "alerts" && key[1] == "webhook":
+		known, unknown = tomlKeys(reflect.TypeFor[hookConfig]()), key[len(key)-1]
+	case len(key) > 1 && key[0] == "alerts":
+		known, unknown = tomlKeys(reflect.TypeFor[alertsConfig]()), key[1]
 	case len(key) > 1 && key[0] == "serve":
 		known, unknown = tomlKeys(reflect.TypeFor[serveConfig]()), key[1]
 	}
@@ -283,6 +297,9 @@ func brokenConfig(path string, broken *toml.DecodeError) error {
 	}
 	last := key[len(key)-1]
 	form, example := "a text", "\"…\""
+	if key[0] == "alerts" && (last == "to" || last == "events") {
+		form, example = "a list of texts", "[\"…\"]"
+	}
 	switch last {
 	case "connections", "at-once", "per-server", "check-within":
 		form, example = "a number", "3"

@@ -47,6 +47,7 @@ type cli struct {
 	Status    statusCmd    `cmd:"" help:"Tell whether every account is backed up, or what is wrong."`
 	Runs      runsCmd      `cmd:"" help:"List what was done, when, and what came of it."`
 	Run       runCmd       `cmd:"" help:"Have accounts backed up now, by a machine that serves."`
+	Alerts    alertsCmd    `cmd:"" help:"List what is wrong and not over; try the ways to tell people."`
 	Schedule  scheduleCmd  `cmd:"" help:"List what is due when."`
 	Accounts  accountsCmd  `cmd:"" help:"List and test the accounts of the configuration."`
 	Key       keyCmd       `cmd:"" help:"List, add and remove what opens the repository."`
