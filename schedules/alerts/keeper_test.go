@@ -364,3 +364,24 @@ func TestRunsThatFailAreTold(t *testing.T) {
 	}
 	mail.wants(t, "opened: 2 accounts on mail.example.org cannot log in: the server refused the login")
 }
+
+// Two machines may look at the same time: one was slow.
+func TestTwoMachinesThatReadTheSameSendItOnce(t *testing.T) {
+	t.Parallel()
+	mail := &box{name: "mail"}
+	s := newSite(t, onSQLite(t), 2, Options{}, nil, mail)
+	o, _, _ := s.keepers[0].used()
+	n := queue.Notice{Topic: "t", Way: "mail", Due: monday}
+	if _, err := s.queues[0].SwapNotice(t.Context(), &n); err != nil {
+		t.Fatal(err)
+	}
+	list := []queue.Alert{{Name: "x", Topic: "t", Kind: string(Failure), Text: "why", Since: monday}}
+	for _, k := range s.keepers {
+		if err := k.topic(t.Context(), o, mail, n, list, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := mail.new(); len(got) != 1 {
+		t.Errorf("sent: %q", got)
+	}
+}
