@@ -21,8 +21,11 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"restante/schedules"
+	"restante/schedules/alerts"
+	"restante/schedules/metrics"
 	"restante/schedules/queue"
 	"restante/storage"
+	"restante/storage/objects"
 )
 
 type serveCmd struct {
@@ -41,7 +44,7 @@ One run of an account at a time, no more at once than [serve] at-once on this ma
 
 SIGHUP reads the configuration again and says what changed; one with a mistake in it changes nothing. Lists of users are read again every hour.
 
-With listen = "127.0.0.1:9721" under [serve] there are /healthz and /readyz.
+With listen = "127.0.0.1:9721" under [serve] there are /metrics for Prometheus, /healthz and /readyz. [alerts] says who is told of what goes wrong; restante alerts lists it.
 
 Example:
 
@@ -57,9 +60,14 @@ type service struct {
 	repo  *storage.Repository
 	group *storage.Group
 	queue *queue.Queue
-	h     *schedules.Handler
-	log   *slog.Logger
-	now   func() time.Time
+	// alerts tell people what is wrong, metrics tell machines how much of all
+	// there is.
+	alerts  *alerts.Keeper
+	metrics *metrics.Metrics
+	counted *objects.Counter // what was asked of the store
+	h       *schedules.Handler
+	log     *slog.Logger
+	now     func() time.Time
 
 	current atomic.Pointer[generation]
 	upkeep  sync.Mutex
@@ -80,7 +88,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	if len(first.accounts) == 0 {
 		return withHint(wrongUsage(errors.New("the configuration has no accounts")), "write some into restante.toml; restante accounts list shows them")
 	}
-	if s.repo, _, err = a.openRepository(ctx, false); err != nil {
+	if s.repo, s.counted, err = a.openRepository(ctx, false); err != nil {
 		return err
 	}
 	defer s.repo.Close()
@@ -97,11 +105,16 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	s.queue, err = queue.Open(ctx, where, queue.Options{
 		Machine: first.config.Serve.Machine, AtOnce: first.config.Serve.AtOnce, DeadAfter: deadAfter, Now: s.now, Log: log,
 		PerServer: func(server string) int { return s.current.Load().config.perServer(server) },
+		Ended:     func(r queue.Run) { s.metrics.Ended(r) },
 	})
 	if err != nil {
 		return withHint(err, "the database stands under [serve] in restante.toml; without one it is a file of this machine's")
 	}
 	defer s.queue.Close()
+	if s.metrics, err = s.measure(first); err != nil {
+		return err
+	}
+	s.alerts = alerts.New(s.queue, s.now, log)
 	s.h = schedules.NewHandler(s.now, classify)
 	if err := s.recall(ctx, first); err != nil {
 		return err
@@ -119,6 +132,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	defer stop()
 	var reloading sync.WaitGroup
 	reloading.Go(func() { s.reload(serving) })
+	reloading.Go(func() { s.alerts.Run(serving) })
 	log.Info("serving", "accounts", len(first.accounts), "schedules", len(first.schedules), "repository", s.repo.Location())
 	s.ready.Store(true)
 	daemon.SdNotify(false, daemon.SdNotifyReady)
@@ -130,6 +144,27 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 		log.Info("stopped")
 	}
 	return err
+}
+
+// manyAccounts is how many accounts are too many for metrics of each.
+const manyAccounts = 2000
+
+// measure makes the metrics of this machine.
+func (s *service) measure(first *generation) (*metrics.Metrics, error) {
+	o, err := first.config.alertOptions()
+	if err != nil {
+		return nil, err
+	}
+	return metrics.New(s.queue, metrics.Options{
+		Accounts: func() (names []string) {
+			for _, a := range s.current.Load().list {
+				names = append(names, a.Name)
+			}
+			return names
+		},
+		Aggregate: len(first.list) > manyAccounts, StaleAfter: o.StaleAfter, Store: s.counted.Snapshot, Now: s.now, Log: s.log,
+		Pools: func() map[string]int { return map[string]int{"accounts": s.queue.AtOnce()} },
+	}), nil
 }
 
 // recall writes what the repository tells of earlier runs into a database that
@@ -155,6 +190,10 @@ func (s *service) adopt(ctx context.Context, g *generation) error {
 		}
 		return time.Time{}
 	}
+	o, told, ways, err := g.alerting()
+	if err != nil {
+		return err
+	}
 	if err := s.queue.Plan(ctx, schedules.Plan(g.schedules, g.list, last)); err != nil {
 		return err
 	}
@@ -163,6 +202,7 @@ func (s *service) adopt(ctx context.Context, g *generation) error {
 	j := &jobs{g: g, repo: s.repo, group: s.group, now: s.now, upkeep: &s.upkeep}
 	s.h.Use(g.schedules, j.all())
 	s.current.Store(g)
+	s.alerts.Use(o, told, ways)
 	for _, name := range schedules.Unplanned(g.schedules, g.list) {
 		s.log.Warn("no schedule backs this account up", "account", name)
 	}
@@ -248,6 +288,9 @@ func differences(old, g *generation) (list []string) {
 			list = append(list, fmt.Sprintf("schedule %q is gone", name))
 		}
 	}
+	if !reflect.DeepEqual(old.config.Alerts, g.config.Alerts) {
+		list = append(list, "who is told is another")
+	}
 	if old.config.Keep != g.config.Keep {
 		list = append(list, "keep rules are others")
 	}
@@ -268,6 +311,7 @@ func (s *service) listen(ctx context.Context, at string) (stop func(), err error
 		return nil, withHint(fmt.Errorf("listen at %s: %w", at, err), "write another port: listen = \"127.0.0.1:9721\" under [serve]")
 	}
 	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", s.metrics.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)

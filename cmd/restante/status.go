@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,9 +22,6 @@ Example:
   restante status --json`
 }
 
-// staleAfter is how long an account may be without a good backup.
-const staleAfter = 36 * time.Hour
-
 // statusJSON is the state of everything, for programs.
 type statusJSON struct {
 	Good     bool            `json:"good"`
@@ -36,6 +34,8 @@ type statusJSON struct {
 	Queue    map[string]int  `json:"queue"`
 	Upkeep   []upkeepJSON    `json:"upkeep"`
 	Next     []nextStartJSON `json:"next"`
+
+	staleAfter time.Duration // how long an account may be without a good backup
 }
 
 type wrongJSON struct {
@@ -96,6 +96,11 @@ func status(ctx context.Context, q *queue.Queue, g *generation, now time.Time) (
 	if err != nil {
 		return nil, err
 	}
+	o, err := g.config.alertOptions()
+	if err != nil {
+		return nil, err
+	}
+	s.staleAfter = cmp.Or(o.StaleAfter, 36*time.Hour)
 	trying, err := q.Runs(ctx, queue.Filter{States: []queue.State{queue.Waiting, queue.Given, queue.Running}, Most: 1 << 20})
 	if err != nil {
 		return nil, err
@@ -186,7 +191,7 @@ func (s *statusJSON) account(name string, last, good, again map[queue.Subject]qu
 			s.Oldest = &ok.Ended
 		}
 	}
-	fresh := fine && now.Sub(ok.Ended) <= staleAfter
+	fresh := fine && now.Sub(ok.Ended) <= s.staleAfter
 	if fresh {
 		s.Fresh++
 	}

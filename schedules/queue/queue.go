@@ -240,5 +240,8 @@ func Open(ctx context.Context, where string, o Options) (*Queue, error) {
 // Close closes the database. Serve must have returned.
 func (q *Queue) Close() error { return q.db.close() }
 
+// AtOnce is how many accounts this machine works at.
+func (q *Queue) AtOnce() int { return q.o.AtOnce }
+
 // Ping asks the database whether it is there.
 func (q *Queue) Ping(ctx context.Context) error { return q.db.sql.PingContext(ctx) }
