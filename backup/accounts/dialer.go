@@ -60,6 +60,13 @@ func (d *Dialer) DialOdd(ctx context.Context, odd func(imapconn.Oddity)) (*imapc
 	return d.dial(ctx, o)
 }
 
+// DialNews is Dial with news told of what the server says without being asked.
+func (d *Dialer) DialNews(ctx context.Context, news func(imapconn.News)) (*imapconn.Conn, error) {
+	o := d.options
+	o.News = news
+	return d.dial(ctx, o)
+}
+
 func (d *Dialer) dial(ctx context.Context, o imapconn.Options) (conn *imapconn.Conn, err error) {
 	err = d.login.with(ctx, func(password string) (err error) {
 		o.Password = password

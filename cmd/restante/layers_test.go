@@ -41,6 +41,7 @@ var layers = map[string]string{
 	"backup/accounts/smtpconn":          "",
 	"backup/accounts/smtpconn/smtptest": "",
 	"backup/imapsource":                 "backup backup/accounts/imapconn storage",
+	"backup/imapwatch":                  "backup/accounts/imapconn storage",
 	"backup/pop3source":                 "backup backup/accounts/pop3conn storage",
 	"backup/localsource":                "backup storage storage/mailfiles storage/mailfiles/thunderbird",
 
@@ -74,7 +75,7 @@ var layers = map[string]string{
 // is one room, and can be given another.
 var homes = map[string]string{
 	"github.com/minio/":           "storage/objects/s3",
-	"github.com/emersion/go-imap": "backup/accounts/imapconn backup/imapsource restore/imaptarget cmd/restante",
+	"github.com/emersion/go-imap": "backup/accounts/imapconn backup/imapsource backup/imapwatch restore/imaptarget cmd/restante",
 	"github.com/emersion/go-sasl": "backup/accounts/imapconn",
 	"github.com/knadh/":           "backup/accounts/pop3conn",
 	"github.com/zalando/":         "backup/accounts",

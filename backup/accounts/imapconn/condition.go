@@ -155,6 +155,9 @@ func (f *filter) untaggedCondition(line []byte) error {
 		f.alerts++
 		f.opts.Log.Warn("the mail server says", "text", c.text)
 	}
+	if c.code == "NOTIFICATIONOVERFLOW" {
+		f.heard(Overflow)
+	}
 	if c.status == "BYE" {
 		f.bye = &c
 	}

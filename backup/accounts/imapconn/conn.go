@@ -42,6 +42,7 @@ type Conn struct {
 	f       *filter
 	id      map[string]string
 	traffic *countingConn
+	notify  bool // the server offers NOTIFY
 }
 
 // ServerID returns what the server said of itself in answer to ID (RFC 2971),

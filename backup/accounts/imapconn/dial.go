@@ -212,7 +212,7 @@ func (s *session) handOver(compressed bool) *Conn {
 		greeting = append(append(greeting, ' '), c...)
 	}
 	pend.say(append(greeting, "] ready\r\n"...))
-	return &Conn{Client: imapclient.New(f, nil), f: f, id: s.id, traffic: s.sock}
+	return &Conn{Client: imapclient.New(f, nil), f: f, id: s.id, traffic: s.sock, notify: s.caps.has("NOTIFY")}
 }
 
 // countingConn counts what goes over the wire.

@@ -161,6 +161,7 @@ func (f *filter) answer(line []byte) error {
 		s.spaces()
 		kind := s.word()
 		if is(kind, "FETCH") {
+			f.heard(Change)
 			return f.fetchAnswer(s, uint32(n))
 		}
 		if err := f.late(); err != nil {
@@ -181,10 +182,12 @@ func (f *filter) answer(line []byte) error {
 	case "FLAGS":
 		return f.flagsAnswer(s)
 	case "LIST":
+		f.heard(Change)
 		return f.list(s, "LIST")
 	case "LSUB":
 		return f.list(s, "LSUB")
 	case "STATUS":
+		f.heard(Change)
 		return f.status(s)
 	case "SEARCH":
 		return f.search(s)
@@ -200,6 +203,8 @@ func (f *filter) answer(line []byte) error {
 		return f.quotaRoot(s)
 	case "MYRIGHTS":
 		return f.myRights(s)
+	case "VANISHED": // RFC 7162 section 3.2.10
+		f.heard(Change)
 	}
 	return s.rest() // VANISHED, ENABLED, ID, and what nobody has heard of
 }
@@ -207,6 +212,7 @@ func (f *filter) answer(line []byte) error {
 // numbered deals with "* n EXISTS" and its kind.
 func (f *filter) numbered(s *scan, n uint32, kind []byte) error {
 	if is(kind, "EXISTS") || is(kind, "EXPUNGE") && n > 0 {
+		f.heard(Change)
 		f.buf = fmt.Appendf(f.buf, "* %d %s", n, bytes.ToUpper(kind))
 		f.finish()
 	}

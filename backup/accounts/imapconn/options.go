@@ -66,6 +66,10 @@ type Options struct {
 	// after the body, before the message's items end. It is called from the
 	// connection's own goroutine and must neither block nor use the connection.
 	Odd func(Oddity)
+	// News is told that the server says, without having been asked, that
+	// something changed. It is called from the connection's own goroutine and
+	// must neither block nor use the connection. Nil: it is passed over.
+	News func(News)
 	// Log gets what a person may want to know and no error can carry, such as
 	// a server's [ALERT]. Nil means nothing is logged.
 	Log *slog.Logger

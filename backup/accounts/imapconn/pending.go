@@ -20,6 +20,8 @@ type pending struct {
 	waited   time.Duration   // for the server, since the last message or end of a command
 	lsub     bool            // the server has LSUB in place of LIST (SUBSCRIBED)
 	wake     chan struct{}
+
+	replacement string // for the next NOOP; empty: none
 }
 
 // A command is one that go-imap has begun to send.

@@ -87,6 +87,9 @@ func (w *writer) takeLine(line []byte) error {
 		case w.labels && w.cmd.verb == "STORE":
 			line = asLabels(line)
 		}
+		if w.cmd.verb == "NOOP" {
+			line = w.pend.replaced(w.cmd, line)
+		}
 	}
 	w.swallowing = w.swallowing || w.pend.refusal(w.cmd) != nil
 	n, text, hasLiteral := cutLiteral(line)
