@@ -51,6 +51,7 @@ var layers = map[string]string{
 	"restore/imaptarget": "restore storage/messages backup/accounts/imapconn",
 	"restore/delivery":   "restore storage backup/accounts/smtpconn",
 	"restore/export":     "restore storage storage/mailfiles storage/mailfiles/thunderbird storage/messages",
+	"restore/rehearsal":  "restore storage",
 
 	"schedules":             "schedules/calendar schedules/queue",
 	"schedules/calendar":    "",
