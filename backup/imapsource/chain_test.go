@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -85,9 +86,9 @@ func mayChange(cmd imaptest.Command) bool {
 	case "LOGIN", "CAPABILITY", "NAMESPACE", "LIST", "LSUB", "STATUS", "EXAMINE", "NOOP", "UID SEARCH", "LOGOUT":
 		return false
 	case "UID FETCH":
-		for _, item := range strings.FieldsFunc(strings.ToUpper(cmd.Args), func(r rune) bool { return strings.ContainsRune(" ()", r) })[1:] {
+		for _, item := range strings.FieldsFunc(fieldNames.ReplaceAllString(strings.ToUpper(cmd.Args), ""), func(r rune) bool { return strings.ContainsRune(" ()", r) })[1:] {
 			switch {
-			case slices.Contains([]string{"UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE", "MODSEQ", "CHANGEDSINCE", "X-GM-LABELS"}, item),
+			case slices.Contains([]string{"UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE", "MODSEQ", "CHANGEDSINCE", "X-GM-LABELS", "X-GM-MSGID"}, item),
 				strings.HasPrefix(item, "BODY.PEEK["), strings.Trim(item, "0123456789") == "":
 			default:
 				return true
@@ -97,6 +98,9 @@ func mayChange(cmd imaptest.Command) bool {
 	}
 	return true
 }
+
+// fieldNames are those of a part of a header that is asked for.
+var fieldNames = regexp.MustCompile(` \("[A-Z-]+"( "[A-Z-]+")*\)\]`)
 
 // sent counts the commands of the last backup, by name.
 func (c *chain) sent() map[string]int {

@@ -150,7 +150,7 @@ func (a *appending) label(m *restore.Outgoing, uid uint32, known bool) error {
 		return nil
 	}
 	if known {
-		err := a.c.AddLabels(uid, m.Labels)
+		err := a.c.AddLabels(imap.UIDSetNum(imap.UID(uid)), m.Labels)
 		if err == nil || !refused(a.c, err) {
 			return err
 		}

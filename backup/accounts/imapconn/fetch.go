@@ -275,16 +275,22 @@ func plainValue(raw []byte) []byte {
 
 // oddItem notes a value that go-imap is not shown.
 func (f *filter) oddItem(a *fetching, name string, raw []byte) {
-	if f.opts.Odd != nil && !a.dropped {
+	if (f.opts.Odd != nil || f.labels.Load() != nil) && !a.dropped {
 		a.odd = append(a.odd, Oddity{Seq: a.seq, Item: name, Raw: string(raw)})
 	}
 }
 
 // tellOdd reports what was noted.
 func (f *filter) tellOdd(a *fetching) {
+	labels := f.labels.Load()
 	for _, o := range a.odd {
 		o.UID = a.uid
-		f.opts.Odd(o)
+		if f.opts.Odd != nil {
+			f.opts.Odd(o)
+		}
+		if labels != nil {
+			(*labels)(o)
+		}
 	}
 	a.odd = nil
 }

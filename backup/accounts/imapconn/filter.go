@@ -27,8 +27,9 @@ type filter struct {
 
 	closed  chan struct{}
 	failing sync.Once
-	why     atomic.Pointer[error] // set before closed is closed
-	inBody  atomic.Bool           // the end came in the middle of a body
+	why     atomic.Pointer[error]        // set before closed is closed
+	inBody  atomic.Bool                  // the end came in the middle of a body
+	labels  atomic.Pointer[func(Oddity)] // is told what Options.Odd is; nil: nobody
 
 	// What follows belongs to the reading side.
 	reading sync.Mutex

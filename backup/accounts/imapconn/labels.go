@@ -10,10 +10,11 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
-// Gmail's labels (developers.google.com/gmail/imap/imap-extensions). go-imap
-// knows nothing of them. A server that announces X-GM-EXT-1 is asked for the
-// labels of a message whenever go-imap asks for its flags; the answer comes to
-// Options.Odd as that of an item that go-imap cannot be shown.
+// Gmail's labels and message IDs (developers.google.com/gmail/imap/imap-extensions).
+// go-imap knows nothing of them. A server that announces X-GM-EXT-1 is asked for
+// the labels of a message whenever go-imap asks for its flags, and for its ID,
+// the same in all folders, whenever go-imap asks for its internal date; the
+// answer comes to Options.Odd as that of an item that go-imap cannot be shown.
 
 // capGmail is what Gmail announces.
 const capGmail = "X-GM-EXT-1"
@@ -22,20 +23,39 @@ const capGmail = "X-GM-EXT-1"
 // [Labels].
 const LabelsItem = "X-GM-LABELS"
 
-// HasLabels says whether the server knows Gmail's labels.
+// MessageIDItem is the item of an [Oddity] that holds Gmail's ID of a message,
+// for [GmailID].
+const MessageIDItem = "X-GM-MSGID"
+
+// HasLabels says whether the server knows Gmail's labels and IDs.
 func (c *Conn) HasLabels() bool { return c.Caps().Has(capGmail) }
 
-// withLabels adds the labels to what a FETCH asks for, if it asks for flags.
-func withLabels(line []byte) []byte {
+// withGmails adds to what a FETCH asks for the labels, if it asks for flags, and
+// the ID, if it asks for the internal date.
+func withGmails(line []byte) []byte {
+	return asking(asking(line, "FLAGS", LabelsItem), "INTERNALDATE", MessageIDItem)
+}
+
+// asking adds an item to a FETCH that asks for another one.
+func asking(line []byte, item, more string) []byte {
 	for _, before := range []string{"(", " "} {
 		for _, after := range []string{" ", ")"} {
-			ask := []byte(before + "FLAGS" + after)
+			ask := []byte(before + item + after)
 			if bytes.Contains(line, ask) {
-				return bytes.Replace(line, ask, []byte(before+"FLAGS "+LabelsItem+after), 1)
+				return bytes.Replace(line, ask, []byte(before+item+" "+more+after), 1)
 			}
 		}
 	}
 	return line
+}
+
+// GmailID reads the ID of a message, an unsigned number of 64 bits; empty if
+// that is not one.
+func GmailID(raw string) string {
+	if n, ok := number([]byte(raw), 64); !ok || n == 0 {
+		return ""
+	}
+	return raw
 }
 
 // Labels reads a list of labels as a server writes it: names like those of
@@ -89,13 +109,37 @@ func labelLiteral(s *scan) ([]byte, bool) {
 // labelAtom begins what go-imap is shown of a label: an atom it takes for a flag.
 const labelAtom = "X-GM-LABEL="
 
-// AddLabels gives labels to a message of the folder that is open.
-func (c *Conn) AddLabels(uid uint32, labels []string) error {
+// AllLabels tells of the labels of all messages of the folder that is open.
+// Those of which the server does not tell, or in no way that can be read, it
+// leaves out. Each is called from another goroutine, one call at a time, and
+// must neither block nor use the connection.
+func (c *Conn) AllLabels(each func(uid uint32, labels []string)) error {
+	tell := func(o Oddity) {
+		if o.Item != LabelsItem || o.UID == 0 {
+			return
+		}
+		if labels, err := Labels(o.Raw); err == nil {
+			each(o.UID, labels)
+		}
+	}
+	c.f.labels.Store(&tell)
+	defer c.f.labels.Store(nil)
+	cmd := c.Fetch(imap.UIDSet{imap.UIDRange{Start: 1, Stop: 0}}, &imap.FetchOptions{UID: true, Flags: true})
+	for cmd.Next() != nil {
+	}
+	if err := cmd.Close(); err != nil {
+		return fmt.Errorf("FETCH: %w", c.Explain(err))
+	}
+	return nil
+}
+
+// AddLabels gives labels to messages of the folder that is open.
+func (c *Conn) AddLabels(uids imap.UIDSet, labels []string) error {
 	flags := make([]imap.Flag, len(labels))
 	for i, l := range labels {
 		flags[i] = imap.Flag(labelAtom + hex.EncodeToString([]byte(l)))
 	}
-	cmd, err := c.Store(imap.UIDSetNum(imap.UID(uid)), &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: flags}, nil)
+	cmd, err := c.Store(uids, &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: flags}, nil)
 	if err == nil {
 		err = cmd.Close()
 	}

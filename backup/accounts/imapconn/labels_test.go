@@ -32,6 +32,18 @@ func TestLabels(t *testing.T) {
 	}
 }
 
+func TestGmailID(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		"1278455344230334865": "1278455344230334865", "18446744073709551615": "18446744073709551615",
+		"": "", "0": "", "18446744073709551616": "", "-1": "", "NIL": "", "12 3": "", "(1)": "",
+	} {
+		if got := GmailID(raw); got != want {
+			t.Errorf("%q gives %q, want %q", raw, got, want)
+		}
+	}
+}
+
 // Only a server that has labels is asked for them, and only with the flags.
 func TestLabelsAreAskedForWithFlags(t *testing.T) {
 	t.Parallel()
@@ -60,10 +72,24 @@ func TestLabelsAreAskedForWithFlags(t *testing.T) {
 		if got := cmds[len(cmds)-1].Args; strings.Contains(got, "LABELS") {
 			t.Errorf("asked for %q", got)
 		}
+		c.Fetch(imap.UIDSetNum(7), &imap.FetchOptions{InternalDate: true}).Collect()
+		cmds = s.Commands()
+		if got := cmds[len(cmds)-1].Args; strings.Contains(got, "INTERNALDATE X-GM-MSGID") != (want != "") {
+			t.Errorf("asked for %q", got)
+		}
 		if want == "" {
 			continue
 		}
-		if err := c.AddLabels(7, []string{`\Important`, "a b", "Entwürfe & Co", `say "hi"`}); err != nil {
+		found := map[uint32][]string{}
+		if err := c.AllLabels(func(uid uint32, labels []string) { found[uid] = labels }); err != nil || len(found) != 1 || !slices.Equal(found[7], []string{`\Important`, "a b"}) {
+			t.Errorf("all labels: %v, %v", found, err)
+		}
+		told := len(odd)
+		c.Fetch(imap.UIDSetNum(7), &imap.FetchOptions{UID: true, Flags: true}).Collect()
+		if len(odd) != told+1 || len(found) != 1 {
+			t.Errorf("afterwards told of %q", odd)
+		}
+		if err := c.AddLabels(imap.UIDSetNum(7), []string{`\Important`, "a b", "Entwürfe & Co", `say "hi"`}); err != nil {
 			t.Fatal(err)
 		}
 		cmds = s.Commands()

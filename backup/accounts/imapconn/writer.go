@@ -83,7 +83,7 @@ func (w *writer) takeLine(line []byte) error {
 		case w.cmd.verb == "LSUB":
 			line = asLSUB(line)
 		case w.labels && w.cmd.verb == "FETCH":
-			line = withLabels(line)
+			line = withGmails(line)
 		case w.labels && w.cmd.verb == "STORE":
 			line = asLabels(line)
 		}

@@ -44,7 +44,9 @@ type Message struct {
 	Date   string // as in an answer, with its quotes
 	Body   string
 	Labels string // Gmail's, as in an answer, between the parentheses
-	modSeq uint64
+	// GmailID is the message's in all folders; empty: it is not told.
+	GmailID string
+	modSeq  uint64
 }
 
 // session is what a client was told of the folder that it has open.
@@ -173,7 +175,7 @@ func (a *Account) Script() Script {
 	for name, h := range map[string]Handler{
 		"NAMESPACE": a.namespace, "LIST": a.list, "LSUB": a.lsub, "STATUS": a.status,
 		"SELECT": a.open, "EXAMINE": a.open, "UNSELECT": a.shut, "NOOP": a.noop,
-		"UID SEARCH": a.search, "UID FETCH": a.fetch,
+		"UID SEARCH": a.search, "UID FETCH": a.fetch, "UID STORE": a.store,
 		"CREATE": a.createCommand, "SUBSCRIBE": a.subscribe, "APPEND": a.append,
 	} {
 		s.Handle[name] = func(c *Conn, cmd Command) {

@@ -30,6 +30,25 @@ func (a *Account) fetch(c *Conn, cmd Command) {
 	a.end(c, cmd)
 }
 
+// store answers UID STORE. It does what it is told where it is to add labels of
+// Gmail's.
+func (a *Account) store(c *Conn, cmd Command) {
+	set, what, _ := strings.Cut(cmd.Args, " ")
+	labels, isLabels := strings.CutPrefix(what, "+X-GM-LABELS.SILENT (")
+	s := a.sessions[c]
+	if s == nil || isLabels && !a.has("X-GM-EXT-1") {
+		c.Say("%s BAD what?\r\n", cmd.Tag)
+		return
+	}
+	for _, m := range s.told {
+		if isLabels && InSet(set, m.UID) {
+			s.folder.ModSeq++
+			m.Labels, m.modSeq = strings.TrimSpace(m.Labels+" "+strings.TrimSuffix(labels, ")")), s.folder.ModSeq
+		}
+	}
+	a.end(c, cmd)
+}
+
 // items are what a FETCH asks of a message.
 func (m *Message) items(asked string) string {
 	list := []string{fmt.Sprint("UID ", m.UID)}
@@ -45,22 +64,35 @@ func (m *Message) items(asked string) string {
 	add("FLAGS", "FLAGS (%s)", m.Flags)
 	add("X-GM-LABELS", "X-GM-LABELS (%s)", m.Labels)
 	add("INTERNALDATE", "INTERNALDATE %s", m.Date)
+	if m.GmailID != "" {
+		add("X-GM-MSGID", "X-GM-MSGID %s", m.GmailID)
+	}
 	add("RFC822.SIZE", "RFC822.SIZE %d", len(m.Body))
 	add("MODSEQ", "MODSEQ (%d)", m.modSeq)
 	add("BODY.PEEK[HEADER]", "BODY[HEADER] {%d}\r\n%s", len(header), header)
-	add("BODY.PEEK[HEADER.FIELDS", "BODY[HEADER.FIELDS (Message-ID)] %s", m.messageID())
+	if _, after, ok := strings.Cut(asked, "BODY.PEEK[HEADER.FIELDS ("); ok {
+		names, _, _ := strings.Cut(after, ")")
+		fields := headerFields(header, strings.Fields(strings.ReplaceAll(names, `"`, "")))
+		list = append(list, fmt.Sprintf("BODY[HEADER.FIELDS (%s)] {%d}\r\n%s", names, len(fields), fields))
+	}
 	add("BODY.PEEK[]", "BODY[] {%d}\r\n%s", len(m.Body), m.Body)
 	return strings.Join(list, " ")
 }
 
-func (m *Message) messageID() string {
-	for line := range strings.Lines(m.Body) {
-		if strings.HasPrefix(strings.ToLower(line), "message-id:") {
-			line = strings.TrimSpace(line) + "\r\n\r\n"
-			return fmt.Sprintf("{%d}\r\n%s", len(line), line)
+// headerFields are the fields of these names, with the empty line behind them.
+func headerFields(header string, names []string) string {
+	var fields strings.Builder
+	wanted := false
+	for line := range strings.Lines(header) {
+		if !strings.HasPrefix(line, " ") && !strings.HasPrefix(line, "\t") {
+			name, _, _ := strings.Cut(line, ":")
+			wanted = slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
+		}
+		if wanted {
+			fields.WriteString(line)
 		}
 	}
-	return "{2}\r\n\r\n"
+	return fields.String() + "\r\n"
 }
 
 // InSet reports whether a UID is in a set of a command. The largest UID there
