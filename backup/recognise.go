@@ -59,11 +59,11 @@ func (j *job) recognise(ctx context.Context, m HeaderMailbox, d *storage.Draft, 
 			if err != nil || !ok || !flagged {
 				return err
 			}
-			msg, err := summarize(&Fetched{UID: h.UID, Flags: f, InternalDate: h.InternalDate, Body: bytes.NewReader(h.Octets), Size: int64(len(h.Octets))})
+			msg, err := summarizeOutline(&Outline{*h, f})
 			if err != nil {
 				return &LocalError{Err: err}
 			}
-			msg.Size, msg.Recipe = h.Size, recipe
+			msg.Recipe = recipe
 			found = append(found, msg)
 			return nil
 		})
@@ -85,6 +85,7 @@ func (j *job) recognise(ctx context.Context, m HeaderMailbox, d *storage.Draft, 
 	if err := d.Add(found); err != nil {
 		return nil, &LocalError{Err: err}
 	}
+	j.offer(found)
 	known := make([]uint32, len(found))
 	for i := range found {
 		known[i] = found[i].UID

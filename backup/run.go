@@ -131,6 +131,8 @@ type run struct {
 	mu         sync.Mutex // guards what follows
 	cond       *sync.Cond // waiting, busy or a job's chunks have changed
 	jobs       []*job
+	all        *job                       // the folder of all messages, of a SharingSource; it is read first
+	shared     *shared                    // and its messages; nil: nothing is shared
 	gone       map[string]*storage.Folder // of the parent, not listed any more, by name
 	waiting    []*job                     // not surveyed yet
 	busy       int                        // workers at a job
@@ -201,7 +203,7 @@ func (r *run) abandon(ctx context.Context, err error) error {
 	r.commits.Lock()
 	defer r.commits.Unlock()
 	r.mu.Lock()
-	something := r.uncounted > 0
+	something := r.unnamed > 0
 	r.mu.Unlock()
 	if !something || errors.Is(err, storage.ErrPruned) {
 		return err
@@ -324,6 +326,7 @@ func (r *run) list(ctx context.Context) error {
 			return err
 		}
 	}
+	r.share()
 	return nil
 }
 
@@ -345,7 +348,7 @@ func (r *run) partialIfDue(ctx context.Context) error {
 	r.mu.Lock()
 	read, messages := r.uncounted, r.unnamed
 	r.mu.Unlock()
-	if read == 0 || !r.commits.TryLock() {
+	if messages == 0 || !r.commits.TryLock() {
 		return nil // nothing to commit, or somebody is at it
 	}
 	defer r.commits.Unlock()

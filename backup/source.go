@@ -58,6 +58,15 @@ type LocalError struct{ Err error }
 func (e *LocalError) Error() string { return e.Err.Error() }
 func (e *LocalError) Unwrap() error { return e.Err }
 
+// A SharingSource is a Source in whose folders the same message may be many
+// times, and whose server tells of each which it is: Gmail, where a label is a
+// folder. Its Mailboxes are SharingMailboxes.
+type SharingSource interface {
+	Source
+	// Sharing says whether the server does. It may be asked for after List.
+	Sharing() bool
+}
+
 // Listed is a folder as a Source lists it.
 type Listed struct {
 	Levels     []string // of its name, UTF-8
@@ -123,7 +132,8 @@ type Mailbox interface {
 // Fetched is a message that was read.
 type Fetched struct {
 	UID uint32
-	// Key is what the Source knows the message by, where that is no UID.
+	// Key is what the Source knows the message by, where that is no UID; of a
+	// SharingSource, what it is known by in all folders. Empty: there is none.
 	Key   string
 	Flags []string // without \Recent
 	// FlagsUnknown says that the source did not tell them.
@@ -138,6 +148,7 @@ type Fetched struct {
 // A Header is what a message can be recognised by without reading all of it.
 type Header struct {
 	UID          uint32
+	Key          string // as that of a Fetched
 	InternalDate time.Time
 	// Size is what the server says, which may be wrong.
 	Size   int64
@@ -149,6 +160,21 @@ type Header struct {
 type HeaderMailbox interface {
 	Mailbox
 	Headers(ctx context.Context, uids []uint32, each func(*Header) error) error
+}
+
+// An Outline is what a message is known by that is in another folder, too. The
+// Octets of its header have the fields From, To, Subject, Date and Message-ID,
+// and may lack all others.
+type Outline struct {
+	Header
+	Flags []string // without \Recent
+}
+
+// A SharingMailbox can tell what a message is without reading it.
+type SharingMailbox interface {
+	Mailbox
+	// Outlines leaves out what it cannot tell all of.
+	Outlines(ctx context.Context, uids []uint32, each func(*Outline) error) error
 }
 
 // A KeyMailbox is a Mailbox that may know messages of the last snapshot by

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -134,9 +135,13 @@ func (r *run) next(ctx context.Context, at *job) (*job, *chunk, error) {
 		if ctx.Err() != nil {
 			return nil, nil, context.Cause(ctx)
 		}
-		if at == nil || len(at.chunks) == 0 {
+		heldBack := r.heldBack()
+		if at == nil || len(at.chunks) == 0 || heldBack && at != r.all {
 			at = nil
 			for _, j := range r.jobs {
+				if heldBack && j != r.all {
+					continue
+				}
 				if len(r.waiting) == 0 && len(j.chunks) > 0 && (at == nil || len(j.chunks) > len(at.chunks)) {
 					at = j
 				}
@@ -358,6 +363,15 @@ func (c *chunk) again() []*chunk {
 // read reads the messages into the job's draft. With an error, the chunk has
 // those that are still to be read.
 func (c *chunk) read(ctx context.Context, j *job, m Mailbox) error {
+	if c.tries == 0 { // else it may be what made the server hang up
+		left, err := j.takeShared(ctx, m, c.uids)
+		if err != nil {
+			return err
+		}
+		if c.uids = left; len(left) == 0 {
+			return nil
+		}
+	}
 	rest, err := j.read(ctx, m, c.uids)
 	if len(rest) < len(c.uids) {
 		c.tries = 0
@@ -465,6 +479,7 @@ func (j *job) fetch(ctx context.Context, m Mailbox, uids []uint32) ([]uint32, er
 	if err := j.draft.Add(list); err != nil {
 		return nil, &LocalError{Err: err}
 	}
+	j.offer(list)
 	got := make([]uint32, len(list))
 	for i := range list {
 		got[i] = list[i].UID
@@ -500,6 +515,14 @@ func summarize(f *Fetched) (storage.Message, error) {
 		UID: f.UID, Key: f.Key, InternalDate: f.InternalDate, Size: f.Size, Flags: f.Flags,
 		From: s.From, To: s.To, Subject: s.Subject, Date: s.Date, MessageID: storage.HashMessageID(s.MessageID),
 	}, nil
+}
+
+// summarizeOutline makes the record of a message that was not read, without its
+// recipe.
+func summarizeOutline(o *Outline) (storage.Message, error) {
+	m, err := summarize(&Fetched{UID: o.UID, Key: o.Key, Flags: o.Flags, InternalDate: o.InternalDate, Body: bytes.NewReader(o.Octets), Size: int64(len(o.Octets))})
+	m.Size = o.Size
+	return m, err
 }
 
 // without returns what of the sorted all is not in the sorted some.

@@ -19,7 +19,8 @@ type Message struct {
 	// readable. It may be any instant at all.
 	Date              time.Time
 	From, To, Subject string // decoded, shortened
-	// Key is what the source knows the message by, where that is no UID.
+	// Key is what the source knows the message by, where that is no UID, or, at
+	// Gmail, beside it: there it is the same in all folders.
 	Key string
 	// MessageID is the first octets of the SHA-256 of the Message-ID's value,
 	// zero if there is none: good for finding candidates, no identity.

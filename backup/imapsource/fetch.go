@@ -61,7 +61,7 @@ func (m *mailbox) Fetch(ctx context.Context, uids []uint32, each func(*backup.Fe
 			m.source.noteNoFlags(m.folder)
 		}
 		delete(asked, f.uid)
-		return each(&backup.Fetched{UID: f.uid, Flags: f.flags, FlagsUnknown: !f.hasFlags, InternalDate: f.date, Body: f.body, Size: f.body.size})
+		return each(&backup.Fetched{UID: f.uid, Key: f.key, Flags: f.flags, FlagsUnknown: !f.hasFlags, InternalDate: f.date, Body: f.body, Size: f.body.size})
 	})
 }
 
@@ -77,13 +77,41 @@ func (m *mailbox) Headers(ctx context.Context, uids []uint32, each func(*backup.
 		if err != nil {
 			return &backup.LocalError{Err: err}
 		}
-		return each(&backup.Header{UID: f.uid, InternalDate: f.date, Size: f.size, Octets: octets})
+		return each(&backup.Header{UID: f.uid, Key: f.key, InternalDate: f.date, Size: f.size, Octets: octets})
+	})
+}
+
+// Outlines tells what messages are, where the server is Gmail, for those that
+// are in another folder, too.
+func (m *mailbox) Outlines(ctx context.Context, uids []uint32, each func(*backup.Outline) error) error {
+	defer m.c.Bind(ctx)()
+	asked := make(map[uint32]bool, len(uids))
+	for _, uid := range uids {
+		asked[uid] = true
+	}
+	options := &imap.FetchOptions{UID: true, Flags: true, InternalDate: true, RFC822Size: true, BodySection: outline}
+	return m.fetch("FETCH HEADER.FIELDS", setOf(uids), options, func(f *fetched) error {
+		if f.body == nil || f.body.size > headerLimit || !f.hasFlags || f.key == "" || !asked[f.uid] {
+			return nil
+		}
+		delete(asked, f.uid)
+		octets, err := io.ReadAll(io.NewSectionReader(f.body, 0, f.body.size))
+		if err != nil {
+			return &backup.LocalError{Err: err}
+		}
+		return each(&backup.Outline{
+			Header: backup.Header{UID: f.uid, Key: f.key, InternalDate: f.date, Size: f.size, Octets: octets},
+			Flags:  f.flags,
+		})
 	})
 }
 
 var (
 	whole  = []*imap.FetchItemBodySection{{Peek: true}}
 	header = []*imap.FetchItemBodySection{{Specifier: imap.PartSpecifierHeader, Peek: true}}
+	// What a list shows of a message.
+	outline = []*imap.FetchItemBodySection{{
+		Specifier: imap.PartSpecifierHeader, HeaderFields: []string{"From", "To", "Subject", "Date", "Message-ID"}, Peek: true}}
 )
 
 // headerLimit is how large a header may be to be compared.
@@ -100,6 +128,7 @@ func setOf(uids []uint32) (set imap.UIDSet) {
 // times the last counts.
 type fetched struct {
 	uid      uint32
+	key      string // Gmail's ID of the message; empty: it was not told
 	flags    []string
 	hasFlags bool
 	date     time.Time

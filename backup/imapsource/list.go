@@ -46,7 +46,7 @@ func (s *Source) List(ctx context.Context) ([]backup.Listed, error) {
 		s.names[storage.FolderName(list[i].Levels)] = names[i]
 	}
 	clear(s.noFlag)
-	s.notes = l.notes
+	s.notes, s.sharing = l.notes, c.HasLabels()
 	if l.uncertain != nil {
 		return list, l.uncertain
 	}

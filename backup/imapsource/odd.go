@@ -12,8 +12,9 @@ import (
 )
 
 // Values of a message that the library cannot be shown: flags that are no
-// atoms, dates as no standard has them, and Gmail's labels. The connection tells of them beside
-// the library, before the library hands over the message.
+// atoms, dates as no standard has them, and Gmail's labels and IDs. The
+// connection tells of them beside the library, before the library hands over the
+// message.
 type oddities struct {
 	mu    sync.Mutex // guards byUID
 	byUID map[uint32][]imapconn.Oddity
@@ -24,7 +25,7 @@ type oddities struct {
 const mostOddities = 4096
 
 func (o *oddities) remember(x imapconn.Oddity) {
-	if x.Item != "INTERNALDATE" && x.Item != "FLAGS" && x.Item != imapconn.LabelsItem || x.UID == 0 {
+	if x.Item != "INTERNALDATE" && x.Item != "FLAGS" && x.Item != imapconn.LabelsItem && x.Item != imapconn.MessageIDItem || x.UID == 0 {
 		return
 	}
 	o.mu.Lock()
@@ -61,6 +62,10 @@ func (m *mailbox) addOdd(f *fetched) {
 		case o.Item == imapconn.LabelsItem:
 			if m.c.HasLabels() { // of others nobody asks, and they cannot be relied on
 				f.addLabels(o.Raw)
+			}
+		case o.Item == imapconn.MessageIDItem:
+			if m.c.HasLabels() {
+				f.key = imapconn.GmailID(o.Raw)
 			}
 		case f.date.IsZero():
 			f.date = oddDate(o.Raw)

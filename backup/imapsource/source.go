@@ -35,11 +35,12 @@ type Options struct {
 type Source struct {
 	o Options
 
-	mu     sync.Mutex        // guards what follows
-	idle   []*connection     // connected, no folder in use
-	names  map[string]string // folder, as backup names it → as the library does
-	notes  []string          // of this run
-	noFlag map[string]int    // messages whose flags the server did not tell, by folder
+	mu      sync.Mutex        // guards what follows
+	idle    []*connection     // connected, no folder in use
+	names   map[string]string // folder, as backup names it → as the library does
+	notes   []string          // of this run
+	noFlag  map[string]int    // messages whose flags the server did not tell, by folder
+	sharing bool              // the server is Gmail
 }
 
 // A connection is one that has logged in, with what it was told beside the
@@ -65,6 +66,14 @@ func (s *Source) Kind() string { return "imap" }
 
 // Parallel is how many connections there may be.
 func (s *Source) Parallel() int { return s.o.Parallel }
+
+// Sharing says whether the server tells which messages of several folders are
+// one.
+func (s *Source) Sharing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sharing
+}
 
 // Close says goodbye on the connections that are idle.
 func (s *Source) Close() error {
