@@ -12,8 +12,11 @@ import (
 	"restante/storage"
 )
 
-// fill adds what is missing.
+// fill adds what is missing: labels, then messages.
 func (f *folder) fill(ctx context.Context) error {
+	if err := f.label(ctx); err != nil {
+		return err
+	}
 	if len(f.missing) == 0 {
 		return nil
 	}
@@ -132,23 +135,6 @@ func (l Limits) split(flags []string) (kept, dropped []string) {
 		}
 	}
 	return kept, dropped
-}
-
-// labels are those among the flags.
-func labels(flags []string) (list []string) {
-	for _, flag := range flags {
-		if label, is := storage.Label(flag); is {
-			list = append(list, label)
-		}
-	}
-	return list
-}
-
-// LabelsNotKept tells NotKept that the labels could not be kept.
-func (o *Outgoing) LabelsNotKept() {
-	for _, l := range o.Labels {
-		o.NotKept([]string{storage.LabelFlag(l)})
-	}
 }
 
 // append adds what is missing, batch by batch.

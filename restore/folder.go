@@ -22,6 +22,8 @@ type folder struct {
 	epoch    uint32
 	known    bool // what is known beforehand of the epoch was taken in
 
+	unlabelled []unlabelled // what is there and lacks labels
+
 	refused set  // not to be tried again
 	wanted  set  // what was missing when the restoring began
 	arrived set  // of those
@@ -76,7 +78,10 @@ func (f *folder) plan(ctx context.Context) error {
 					return err
 				}
 			}
-			if err := f.compare(ctx, box); err != nil || remembering == nil {
+			if err := f.compare(ctx, box); err != nil {
+				return err
+			}
+			if err := f.findUnlabelled(ctx, box); err != nil || remembering == nil {
 				return err
 			}
 			withheld, reason = remembering.Withheld()

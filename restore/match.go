@@ -2,6 +2,7 @@ package restore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -197,20 +198,40 @@ func countRecipes(selected []item) recipes {
 		r.order[i] = uint32(i)
 	}
 	slices.SortFunc(r.order, func(a, b uint32) int {
-		return bytes.Compare(selected[a].recipe[:], selected[b].recipe[:])
+		return cmp.Or(bytes.Compare(selected[a].recipe[:], selected[b].recipe[:]), cmp.Compare(a, b))
 	})
 	return r
 }
 
-// count is that of a recipe, nil if it is not one of the selection.
-func (r *recipes) count(recipe storage.BlobID) *int32 {
-	i, ok := slices.BinarySearchFunc(r.order, recipe, func(n uint32, recipe storage.BlobID) int {
+// first is where in order those with a recipe begin.
+func (r *recipes) first(recipe storage.BlobID) (i int, ok bool) {
+	return slices.BinarySearchFunc(r.order, recipe, func(n uint32, recipe storage.BlobID) int {
 		return bytes.Compare(r.selected[n].recipe[:], recipe[:])
 	})
+}
+
+// count is that of a recipe, nil if it is not one of the selection.
+func (r *recipes) count(recipe storage.BlobID) *int32 {
+	i, ok := r.first(recipe)
 	if !ok {
 		return nil
 	}
 	return &r.counts[i]
+}
+
+// take counts one up and returns its number: each of those with the recipe
+// once, in the order of their numbers.
+func (r *recipes) take(recipe storage.BlobID) (number uint32, ok bool) {
+	i, ok := r.first(recipe)
+	if !ok {
+		return 0, false
+	}
+	at := i + int(r.counts[i])
+	if at == len(r.order) || r.selected[r.order[at]].recipe != recipe {
+		return 0, false
+	}
+	r.counts[i]++
+	return r.order[at], true
 }
 
 // present finds the candidates.

@@ -27,6 +27,9 @@ type FolderReport struct {
 	Missing  int64 `json:"missing"`
 	Bytes    int64 `json:"bytes"`
 	Appended int64 `json:"appended"`
+	// Labelled counts the messages that are there and lack labels of Gmail's, and
+	// get them.
+	Labelled int64 `json:"labelled,omitempty"`
 	// Refused are messages that the target does not take, or that the archive
 	// does not give.
 	Refused []Refused `json:"refused,omitempty"`
@@ -64,6 +67,7 @@ func (r *Report) Totals() (sum FolderReport) {
 		sum.Missing += f.Missing
 		sum.Bytes += f.Bytes
 		sum.Appended += f.Appended
+		sum.Labelled += f.Labelled
 		sum.Refused = append(sum.Refused, f.Refused...)
 		for flag, n := range f.Dropped {
 			sum.Dropped[flag] += n

@@ -1,7 +1,7 @@
 // Package restore puts mail out of a repository back to where people read it:
 // choose what with a [Selection], then [Run] finds out what the [Target] does
 // not have yet, and adds only that. Nothing in the target is ever changed or
-// deleted.
+// deleted, but for labels at Gmail: a message that lacks some gets them.
 package restore
 
 import (
@@ -120,6 +120,19 @@ type RememberingBox interface {
 	// Withheld are the messages, and how many of each, of which nobody knows
 	// whether they were added: they are not to be tried again.
 	Withheld() (list map[storage.BlobID]int, reason string)
+}
+
+// A LabellingBox is a Box that may know labels as Gmail has them.
+type LabellingBox interface {
+	Box
+	// Labelling says whether it does.
+	Labelling() bool
+	// Labels tells of the labels of all messages, of which it may leave some out.
+	// An error that wraps ErrNotTaken says that the target does not tell them.
+	Labels(ctx context.Context, each func(id string, labels []string)) error
+	// Label gives labels to messages, which keep those they have. An error that
+	// wraps ErrNotTaken says that some of them did not get all.
+	Label(ctx context.Context, ids, labels []string) error
 }
 
 // A ChangingBox is a Box whose messages do not stay as they were added: mail

@@ -186,6 +186,9 @@ func (c *restoreCmd) print(a *app, r *restore.Report) {
 			continue
 		}
 		fmt.Fprintf(a.out, "%s: %s %s, %s %s", oneLine(f.Place), messages(n), verb, count(f.Present), there)
+		if f.Labelled > 0 {
+			fmt.Fprintf(a.out, ", %s %s labels", count(f.Labelled), map[bool]string{true: "would get", false: "got"}[r.DryRun])
+		}
 		if f.Create {
 			fmt.Fprint(a.out, ", new folder")
 		}

@@ -154,7 +154,7 @@ func wantHarmless(t testing.TB, commands []imaptest.Command) {
 	for _, c := range commands {
 		switch {
 		case c.Name == "UID SEARCH", slices.Contains(harmless, c.Name):
-		case c.Name == "UID STORE" && strings.Contains(c.Args, " +X-GM-LABELS.SILENT ("): // of what was appended
+		case c.Name == "UID STORE" && strings.Contains(c.Args, " +X-GM-LABELS.SILENT ("): // a message may get some, and loses none
 		case c.Name == "UID FETCH" && strings.Count(c.Args, "BODY") == strings.Count(c.Args, "BODY.PEEK"): // without setting \Seen
 		default:
 			t.Errorf("%s %.80q was sent to the server", c.Name, c.Args)

@@ -1,6 +1,7 @@
 // Package imaptarget writes to an IMAP account: [New] makes a restore.Target
 // of a function that connects. It creates folders, subscribes to them and
-// appends messages; it never deletes, expunges or stores a flag.
+// appends messages, and gives labels at Gmail; it never deletes, expunges or
+// stores a flag.
 package imaptarget
 
 import (
