@@ -42,6 +42,7 @@ type account struct {
 	exclude     []string
 	policy      string // of a maildrop
 	vault       string
+	watch       bool
 	computer    *computer // instead of an address: all that was found on this computer
 }
 
@@ -64,7 +65,7 @@ func (a *app) account(ctx context.Context, nameOrURL, name string, access *Accou
 	switch {
 	case configured != nil:
 		raw = configured.URL
-		acct.exclude, acct.policy = configured.Exclude, configured.Policy
+		acct.exclude, acct.policy, acct.watch = configured.Exclude, configured.Policy, configured.Watch
 		if acct.connections == 0 {
 			acct.connections = configured.Connections
 		}

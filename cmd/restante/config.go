@@ -102,6 +102,9 @@ type accountConfig struct {
 	Keep string `toml:"keep"`
 	// Skip leaves the account out where all accounts are meant.
 	Skip bool `toml:"skip"`
+	// Watch has restante serve back the account up within seconds of a change, by
+	// NOTIFY (RFC 5465) or IDLE (RFC 2177), for which a connection stays open.
+	Watch bool `toml:"watch"`
 	// Schedules are the names of the schedules that back the account up; those
 	// that are for it if empty.
 	Schedules []string `toml:"schedules"`
@@ -301,8 +304,10 @@ func brokenConfig(path string, broken *toml.DecodeError) error {
 		form, example = "a list of texts", "[\"…\"]"
 	}
 	switch last {
-	case "connections", "at-once", "per-server", "check-within":
+	case "connections", "at-once", "per-server", "check-within", "watch-connections":
 		form, example = "a number", "3"
+	case "watch", "skip", "skip-missed":
+		form, example = "yes or no", "true"
 	case "exclude", "accounts", "groups", "schedules", "not-during":
 		form, example = "a list of texts", "[\"Trash\", \"Lists/**\"]"
 	}

@@ -206,7 +206,7 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	}
 	var ids []int64
 	for _, acct := range list {
-		id, err := q.Ask(ctx, queue.Kind(c.Job), acct.name, acct.address.Host)
+		id, err := q.Ask(ctx, queue.Kind(c.Job), acct.name, acct.address.Host, queue.Asked)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"restante/backup/accounts/oauth"
 	"restante/backup/accounts/pop3conn"
 	"restante/restore"
+	"restante/restore/export"
+	"restante/restore/rehearsal"
 	"restante/schedules"
 	"restante/schedules/queue"
 	"restante/schedules/retention"
@@ -74,6 +77,7 @@ type jobs struct {
 	repo *storage.Repository
 	// group has accounts that are backed up at the same time share packs.
 	group *storage.Group
+	queue *queue.Queue
 	now   func() time.Time
 	// upkeep is one at a time in this process: a prune that meets another one
 	// begins again, which helps nobody.
@@ -84,6 +88,7 @@ type jobs struct {
 func (j *jobs) all() map[queue.Kind]schedules.Job {
 	return map[queue.Kind]schedules.Job{
 		queue.Backup: j.backup, queue.Export: j.export, queue.Forget: j.forget, queue.Prune: j.prune, queue.Check: j.check,
+		queue.Rehearsal: j.rehearse,
 	}
 }
 
@@ -201,7 +206,7 @@ func (j *jobs) prune(ctx context.Context, _ queue.Run) (queue.Outcome, error) {
 }
 
 // errFound says that a check found something.
-var errFound = errors.New("the check found what is wrong")
+var errFound = errors.New("something is wrong with the archive")
 
 // check proves the ledger, the snapshots and a share of the data.
 func (j *jobs) check(ctx context.Context, _ queue.Run) (queue.Outcome, error) {
@@ -223,6 +228,43 @@ func (j *jobs) check(ctx context.Context, _ queue.Run) (queue.Outcome, error) {
 		err = fmt.Errorf("%w: %s, the first: %s: %s", errFound, number(int64(n), "finding"), first.Object, first.Problem)
 	}
 	return queue.Outcome{Result: checked}, err
+}
+
+// rehearsed is how many rehearsals are looked at to find whose turn it is.
+const rehearsed = 100_000
+
+// rehearse restores the account that was not for longest, and compares.
+func (j *jobs) rehearse(ctx context.Context, _ queue.Run) (queue.Outcome, error) {
+	if err := j.repo.Refresh(ctx); err != nil {
+		return queue.Outcome{}, err
+	}
+	earlier, err := j.queue.Runs(ctx, queue.Filter{Kind: queue.Rehearsal, Most: rehearsed})
+	if err != nil {
+		return queue.Outcome{}, err
+	}
+	last := map[string]time.Time{}
+	for _, r := range earlier {
+		var of rehearsal.Report
+		if json.Unmarshal(r.Result, &of) == nil && r.Ended.After(last[of.Account]) {
+			last[of.Account] = r.Ended
+		}
+	}
+	account := rehearsal.Next(j.repo.Accounts(), last)
+	latest, ok := j.repo.Latest(account)
+	if !ok {
+		return queue.Outcome{}, nil // there is nothing yet
+	}
+	report, err := rehearsal.Run(ctx, j.repo, latest, rehearsal.Options{Open: export.OpenMaildir, TempDir: beside(j.g.config.path, j.g.config.Serve.ScratchDir), Most: 1 << 30,
+		Seed: uint64(j.now().Unix()), Progress: new(restore.Progress)})
+	if err != nil {
+		return queue.Outcome{}, fmt.Errorf("account %q: %w", account, err)
+	}
+	o := queue.Outcome{Snapshot: latest.ID.String(), Result: report}
+	if n := len(report.Differences); n > 0 {
+		first := report.Differences[0]
+		return o, fmt.Errorf("account %q was not given back as it was: %w: %s, the first in %q: %s", account, errFound, number(int64(n), "difference"), first.Folder, first.Problem)
+	}
+	return o, nil
 }
 
 // classify tells what passes from what takes a person.

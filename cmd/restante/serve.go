@@ -133,6 +133,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	var reloading sync.WaitGroup
 	reloading.Go(func() { s.reload(serving) })
 	reloading.Go(func() { s.alerts.Run(serving) })
+	reloading.Go(func() { s.watch(serving) })
 	log.Info("serving", "accounts", len(first.accounts), "schedules", len(first.schedules), "repository", s.repo.Location())
 	s.ready.Store(true)
 	daemon.SdNotify(false, daemon.SdNotifyReady)
@@ -199,7 +200,7 @@ func (s *service) adopt(ctx context.Context, g *generation) error {
 	}
 	// What was opened once is the same for all generations.
 	g.app.store, g.app.unlocks = s.app.store, s.app.unlocks
-	j := &jobs{g: g, repo: s.repo, group: s.group, now: s.now, upkeep: &s.upkeep}
+	j := &jobs{g: g, repo: s.repo, group: s.group, queue: s.queue, now: s.now, upkeep: &s.upkeep}
 	s.h.Use(g.schedules, j.all())
 	s.current.Store(g)
 	s.alerts.Use(o, told, ways)

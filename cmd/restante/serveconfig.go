@@ -44,6 +44,12 @@ type serveConfig struct {
 	DeadAfter string `toml:"dead-after"`
 	// Listen is where metrics, /healthz and /readyz are; nowhere if empty.
 	Listen string `toml:"listen"`
+	// WatchConnections is how many connections this machine may keep open to wait
+	// for changes (watch = true in an account); 0 for 200.
+	WatchConnections int `toml:"watch-connections"`
+	// ScratchDir is where rehearsals restore to; the system's directory for
+	// temporary files if empty.
+	ScratchDir string `toml:"scratch-dir"`
 	// CheckWithin is in how many days the scheduled checks read all data; 0 for 30.
 	CheckWithin int `toml:"check-within"`
 }
@@ -205,7 +211,7 @@ func (c *config) proveServe() error {
 	if _, err := c.scheduled(); err != nil {
 		return err
 	}
-	if c.Serve.AtOnce < 0 || c.Serve.PerServer < 0 || c.Serve.CheckWithin < 0 {
+	if c.Serve.AtOnce < 0 || c.Serve.PerServer < 0 || c.Serve.CheckWithin < 0 || c.Serve.WatchConnections < 0 {
 		return withHint(wrongUsage(fmt.Errorf("%s: [serve]: a number is less than nothing", c.path)), "leave the line out, or write 1 or more")
 	}
 	if _, err := c.deadAfter(); err != nil {

@@ -348,7 +348,7 @@ func TestRunsThatFailAreTold(t *testing.T) {
 	defer q.Close()
 	s.keepers[0].q = q
 	for _, name := range []string{"a", "b"} {
-		if _, err := q.Ask(t.Context(), queue.Backup, name, "mail.example.org"); err != nil {
+		if _, err := q.Ask(t.Context(), queue.Backup, name, "mail.example.org", queue.Asked); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -36,7 +36,7 @@ func site(t *testing.T) *queue.Queue {
 			t.Fatal(err)
 		}
 	}
-	if _, err := q.Ask(t.Context(), queue.Backup, "new\xff", ""); err != nil {
+	if _, err := q.Ask(t.Context(), queue.Backup, "new\xff", "", queue.Asked); err != nil {
 		t.Fatal(err)
 	}
 	if err := q.ReplaceAlerts(t.Context(), "history", []queue.Alert{{Name: "x", Kind: "stale"}, {Name: "y", Kind: "stale"}}); err != nil {

@@ -189,15 +189,15 @@ func number(t tx, name string) (n int64, err error) {
 	return n, err
 }
 
-// Ask has a run done as soon as may be, before all that is scheduled. If there
-// is one that is not over, it is hurried and is the answer.
-func (q *Queue) Ask(ctx context.Context, kind Kind, account, server string) (id int64, err error) {
+// Ask has a run done as soon as may be, before all that is less urgent. If there
+// is one that is not over, it is hurried and is the answer; it may have begun.
+func (q *Queue) Ask(ctx context.Context, kind Kind, account, server string, priority int) (id int64, err error) {
 	now := q.o.Now()
 	err = q.db.alone(ctx, func(t tx) error {
-		if id, err = insert(t, Run{Kind: kind, Account: account, Server: server, Priority: Asked, Due: now, NotUntil: now}); err != nil {
+		if id, err = insert(t, Run{Kind: kind, Account: account, Server: server, Priority: priority, Due: now, NotUntil: now}); err != nil {
 			return err
 		}
-		_, err := t.exec("UPDATE restante_run SET priority = ?, not_until = ? WHERE id = ? AND state = ?", Asked, now.UnixMilli(), id, Waiting)
+		_, err := t.exec("UPDATE restante_run SET priority = CASE WHEN priority < ? THEN priority ELSE ? END, not_until = ? WHERE id = ? AND state = ?", priority, priority, now.UnixMilli(), id, Waiting)
 		return err
 	})
 	if err != nil {

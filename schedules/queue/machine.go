@@ -79,6 +79,27 @@ func (q *Queue) beat(ctx context.Context) (late bool, err error) {
 	return late, nil
 }
 
+// Share says which of the machines that serve this one is, from 0 on, and how
+// many there are: for what each account needs done on one of them. It is -1 of
+// 0 while the database does not know this machine.
+func (q *Queue) Share(ctx context.Context) (i, of int, err error) {
+	t := q.db.now(ctx)
+	i = -1
+	err = t.each(func(r *sql.Rows) error {
+		var id int64
+		err := r.Scan(&id)
+		if id == q.number() {
+			i = of
+		}
+		of++
+		return err
+	}, "SELECT id FROM restante_machine WHERE seen_at > "+t.clock()+" - ? ORDER BY id", q.o.DeadAfter.Milliseconds())
+	if i < 0 {
+		of = 0
+	}
+	return i, of, err
+}
+
 // takeOver has the runs of machines that are silent wait again, and those that
 // nobody took though there is room.
 //

@@ -69,6 +69,7 @@ const (
 // Priorities, the most urgent first.
 const (
 	Asked     = 1 // a person waits for it
+	Woken     = 2 // something changed in the account
 	Scheduled = 3
 )
 

@@ -388,15 +388,15 @@ func TestWhatIsAskedForComesFirst(t *testing.T) {
 		plan(t, q, entries...)
 		c.pass(24 * time.Hour)
 		tick(t, q)
-		asked, err := q.Ask(t.Context(), Backup, "user17", "")
+		asked, err := q.Ask(t.Context(), Backup, "user17", "", Asked)
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := q.Ask(t.Context(), Backup, "user17", "")
+		again, err := q.Ask(t.Context(), Backup, "user17", "", Asked)
 		if err != nil || again != asked {
 			t.Errorf("asked twice: runs %d and %d, %v", asked, again, err)
 		}
-		other, err := q.Ask(t.Context(), Backup, "other", "")
+		other, err := q.Ask(t.Context(), Backup, "other", "", Asked)
 		if err != nil || other == asked {
 			t.Fatal(other, err)
 		}
