@@ -44,6 +44,9 @@ func (c *checker) snapshot(ctx context.Context, s Snapshot) error {
 	v := c.vaults[s.Vault]
 	var errs []error
 	var counted int64
+	if _, err := t.Details(ctx); err != nil {
+		errs = append(errs, err)
+	}
 	for _, f := range t.Folders {
 		counted += f.Messages
 		if c.seen[f.id] {

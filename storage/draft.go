@@ -183,7 +183,12 @@ func (f *Folder) Keep() SavedFolder { return SavedFolder{f.Levels, f.Messages, f
 // SaveTree saves the top of a snapshot's tree and sets what the snapshot says
 // of it: vault, root, folders, messages and bytes.
 func (w *Writer) SaveTree(kind string, folders []SavedFolder, s *Snapshot) error {
-	top := root{Kind: kind, Folders: []folderRef{}}
+	return w.SaveTreeWith(kind, folders, SavedDetails{}, s)
+}
+
+// SaveTreeWith is SaveTree for a snapshot that has details.
+func (w *Writer) SaveTreeWith(kind string, folders []SavedFolder, details SavedDetails, s *Snapshot) error {
+	top := root{Kind: kind, Folders: []folderRef{}, Details: details.pieces}
 	s.Vault, s.Folders, s.Messages, s.Bytes = w.v.id, len(folders), 0, 0
 	for _, f := range folders {
 		top.Folders = append(top.Folders, folderRef{f.Levels, f.id})

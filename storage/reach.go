@@ -117,6 +117,11 @@ func (r *reach) snapshot(ctx context.Context, s Snapshot) error {
 	if err := cbor.Unmarshal(b, &top); err != nil {
 		return fmt.Errorf("blob %x: %w: %w", s.Root, ErrDamaged, err)
 	}
+	for _, id := range top.Details {
+		if _, err := r.need(id, structureDomain); err != nil {
+			return fmt.Errorf("details: %w", err)
+		}
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(8)
 	for _, f := range top.Folders {

@@ -17,8 +17,9 @@ type Tree struct {
 	Kind     string // of the source: imap, maildir, mbox
 	Folders  []*Folder
 
-	v *vault
-	w *Writer // of a draft: blobs that are not committed yet are there
+	details []BlobID
+	v       *vault
+	w       *Writer // of a draft: blobs that are not committed yet are there
 }
 
 // load returns a structure blob.
@@ -67,6 +68,7 @@ type Missing struct {
 type root struct {
 	Kind    string      `cbor:"1,keyasint"`
 	Folders []folderRef `cbor:"2,keyasint"`
+	Details []BlobID    `cbor:"3,keyasint,omitempty"`
 }
 
 type folderRef struct {
@@ -127,7 +129,7 @@ func (r *Repository) OpenSnapshot(ctx context.Context, s Snapshot) (*Tree, error
 	if err := t.record(ctx, s.Root, &top); err != nil {
 		return nil, fmt.Errorf("snapshot %s: %w", s.ID.Short(), err)
 	}
-	t.Kind = top.Kind
+	t.Kind, t.details = top.Kind, top.Details
 	t.Folders = make([]*Folder, len(top.Folders))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(8)
