@@ -204,6 +204,10 @@ func (f *filter) answer(line []byte) error {
 		return f.quotaRoot(s)
 	case "MYRIGHTS":
 		return f.myRights(s)
+	case "ACL":
+		return f.acl(s)
+	case "METADATA":
+		return f.metadata(s)
 	case "VANISHED": // RFC 7162 section 3.2.10
 		f.heard(Change)
 	}

@@ -68,7 +68,7 @@ func FuzzServer(f *testing.F) {
 		"* 2 FETCH (X-GM-LABELS (\"a\" {3}\r\nabc) UID 2)\r\n", "* OK [X y\r\n+ x\r\n", "* 3 FETCH (BODY[] {2}\r\nxx UID 3)\r\nT5 NO [LIMIT] x\r\n",
 		"* 4 FETCH (FLAGS (a b]c \"\\\\Seen\" {1}\r\nx) UID 4 BODY[HEADER.FIELDS (A)]<0> \"q\" MODSEQ (4) RFC822.SIZE 4 INTERNALDATE \" 1-Jan-2020 00:00:00 +0000\")\r\n",
 		"* SEARCH 1 2 (MODSEQ 3)\r\n* ESEARCH (TAG \"T4\") UID ALL 1:3,9 COUNT 4\r\nT4 OK\r\n", "* NAMESPACE ((\"\" \"/\")) NIL ((\"a\" NIL \"X\" (\"y\")))\r\nT7 OK\r\n",
-		"* QUOTAROOT INBOX \"\" x\r\n* QUOTA \"\" (STORAGE 1 2)\r\nT8 OK\r\n", "* MYRIGHTS INBOX lrs\r\nT9 OK\r\n",
+		"* QUOTAROOT INBOX \"\" x\r\n* QUOTA \"\" (STORAGE 1 2)\r\nT8 OK\r\n", "* MYRIGHTS INBOX lrs\r\nT9 OK\r\n", "* ACL INBOX a lr\r\n* METADATA INBOX (/x {1}\r\na)\r\n",
 		"* FLAGS (\\Seen)\r\n* 3 EXISTS\r\n* OK [PERMANENTFLAGS (\\*)] x\r\n* OK [UIDVALIDITY 1]\r\n* OK [HIGHESTMODSEQ 1] x\r\nT10 OK [READ-ONLY] x\r\n",
 		"* CAPABILITY IMAP4rev1 X\r\nT11 OK [CAPABILITY IMAP4rev1] x\r\n", "* STATUS {5}\r\nINBOX (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 3 SIZE 4 APPENDLIMIT NIL DELETED-STORAGE 1 HIGHESTMODSEQ 1)\r\nT3 OK\r\n",
 		"* 1 FETCH (UID 1 FLAGS (x))\r\n* 1 FETCH (UID 1 RFC822 {1}\r\nx BODY[1.2.MIME] NIL)\r\n* 1 EXPUNGE\r\n* BYE [ALERT] x\r\n", "T1 OK [APPENDUID 1 2] x\r\nT2 OK [COPYUID 1 2 3] y\r\n",
@@ -83,7 +83,7 @@ func FuzzServer(f *testing.F) {
 var words = []string{
 	"\r\n", " ", "(", ")", "\"", "{1}\r\nx", "{3}\r\n)\r\n", "~{2}\r\n\x00\n", "NIL", "[", "]", "*", "+ ", "1", "2", "0", "4294967296", "-1", ":", ",",
 	"* ", "T1 ", "T2 ", "T3 ", "T4 ", "T5 ", "T6 ", "OK ", "NO ", "BAD ", "BYE ", "PREAUTH ",
-	"* LIST ", "* STATUS ", "* SEARCH", "* ESEARCH ", "* NAMESPACE ", "* QUOTA ", "* QUOTAROOT ", "* MYRIGHTS ", "* FLAGS ", "* CAPABILITY ", "* XFOO ", "* VANISHED ",
+	"* LIST ", "* STATUS ", "* SEARCH", "* ESEARCH ", "* NAMESPACE ", "* QUOTA ", "* QUOTAROOT ", "* MYRIGHTS ", "* ACL ", "* METADATA ", "* FLAGS ", "* CAPABILITY ", "* XFOO ", "* VANISHED ",
 	"* 1 FETCH (", "* 2 FETCH (", "* 1 EXISTS", "* 1 EXPUNGE", "UID 1", "UID 2", "FLAGS (", "\\Seen", "a]b", "\\*", "RFC822.SIZE ", "MODSEQ (", "INTERNALDATE ",
 	"\"17-Jul-1996 02:44:25 -0700\"", "BODY[] ", "BODY[HEADER.FIELDS (A)] ", "BODY[1.TEXT]<0> ", "RFC822 ", "BODYSTRUCTURE ", "X-FOO ",
 	"[PERMANENTFLAGS (", "[UIDNEXT ", "[UIDVALIDITY 1] ", "[HIGHESTMODSEQ ", "[APPENDUID ", "[COPYUID ", "[CAPABILITY ", "[ALERT] ", "[CLOSED]", "[READ-ONLY] ",

@@ -2,6 +2,7 @@ package imapconn
 
 import (
 	"bytes"
+	"fmt"
 	"strconv"
 	"unicode/utf8"
 )
@@ -135,6 +136,68 @@ func (f *filter) quotaRoot(s *scan) error {
 // myRights takes "* MYRIGHTS" (RFC 4314 section 3.8).
 func (f *filter) myRights(s *scan) error { return f.aboutFolder(s, "MYRIGHTS", "MYRIGHTS", 1, 1) }
 
+// acl takes "* ACL" (RFC 4314 section 3.6). An identifier without rights behind
+// it has none.
+func (f *filter) acl(s *scan) error { return f.aboutFolder(s, "ACL", "GETACL", 0, 2000) }
+
+// mostAbout is how many octets an answer about a folder may have, its name apart.
+const mostAbout = 64 << 10
+
+// metadata takes "* METADATA" with values (RFC 5464 section 4.4.1), which go-imap
+// is shown as literals, whatever they came as. Values that are beyond mostAbout
+// are left out, with those behind them; so is an answer that tells names only,
+// which nobody asked for.
+func (f *filter) metadata(s *scan) error {
+	if f.pend.one("GETMETADATA") == nil {
+		return s.rest()
+	}
+	f.buf = append(f.buf, "* METADATA "...)
+	s.spaces()
+	name, _, err := s.text()
+	if err == nil {
+		f.buf, err = showName(f.buf, name)
+	}
+	if err != nil {
+		return err
+	}
+	if s.spaces(); !s.special('(') {
+		f.buf = f.buf[:f.queued]
+		return s.rest()
+	}
+	f.buf = append(f.buf, " ("...)
+	kept := 0
+	for first := true; ; {
+		if s.spaces(); s.special(')') {
+			break
+		}
+		entry, _, err := s.text()
+		if err != nil {
+			return err
+		}
+		if len(entry) == 0 {
+			return broken("a METADATA answer with %q", clip(s.b))
+		}
+		entry = oneLine(entry) // a copy: the next value may be a literal
+		s.spaces()
+		value, plain, err := s.text()
+		if err != nil {
+			return err
+		}
+		if kept += len(entry) + len(value); plain && (is(value, "NIL") || len(value) == 0) || kept > mostAbout {
+			continue
+		}
+		if !first {
+			f.buf = append(f.buf, ' ')
+		}
+		first = false
+		f.buf = append(quote(f.buf, entry), ' ')
+		f.buf = append(fmt.Appendf(f.buf, "{%d}\r\n", len(value)), value...)
+	}
+	f.buf = append(f.buf, ')')
+	f.finish()
+	return s.rest()
+}
+
 // aboutFolder takes an answer that is a folder's name and some strings.
 func (f *filter) aboutFolder(s *scan, kind, verb string, least, most int) error {
 	if f.pend.one(verb) == nil {
@@ -149,7 +212,7 @@ func (f *filter) aboutFolder(s *scan, kind, verb string, least, most int) error 
 	if err != nil {
 		return err
 	}
-	n := 0
+	n, octets := 0, 0
 	for s.spaces(); !s.end() && n < most; s.spaces() {
 		value, plain, err := s.text()
 		if err != nil {
@@ -158,8 +221,14 @@ func (f *filter) aboutFolder(s *scan, kind, verb string, least, most int) error 
 		if plain && len(value) == 0 {
 			break
 		}
+		if octets += len(value); octets > mostAbout {
+			return broken("a %s answer of more than %d octets", kind, mostAbout)
+		}
 		f.buf = quote(append(f.buf, ' '), oneLine(value))
 		n++
+	}
+	if kind == "ACL" && n%2 == 1 {
+		f.buf = append(f.buf, ` ""`...)
 	}
 	if n < least || !s.end() {
 		return broken("a %s answer with %q", kind, clip(s.b))
