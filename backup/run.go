@@ -382,7 +382,7 @@ func (r *run) commitPartial(ctx context.Context) error {
 	r.mu.Unlock()
 	slices.SortFunc(folders, func(a, b storage.SavedFolder) int { return slices.Compare(a.Levels, b.Levels) })
 	s := r.snapshot(ledger.Partial)
-	if err := r.w.SaveTree(r.src.Kind(), folders, &s); err != nil {
+	if err := r.w.SaveTreeWith(r.src.Kind(), folders, r.knownDetails(), &s); err != nil {
 		return err
 	}
 	return r.commit(ctx, &s)
@@ -436,6 +436,10 @@ func (r *run) final(ctx context.Context) (storage.Snapshot, error) {
 		folders = append(folders, j.saved)
 		same = same && j.saved.Same(r.parent.Folders[i])
 	}
+	details, err := r.details(ctx)
+	if err != nil {
+		return storage.Snapshot{}, fmt.Errorf("details: %w", err)
+	}
 	r.anomalies()
 	if n, ok := r.src.(Noter); ok {
 		for _, text := range n.Notes() {
@@ -443,10 +447,10 @@ func (r *run) final(ctx context.Context) (storage.Snapshot, error) {
 		}
 	}
 	s := r.snapshot(0)
-	if same && len(folders) == len(r.parent.Folders) {
+	if same && len(folders) == len(r.parent.Folders) && details.Same(r.parent) {
 		s.Vault, s.Root = r.o.Vault, r.parent.Snapshot.Root
 		s.Folders, s.Messages, s.Bytes = r.parent.Snapshot.Folders, r.parent.Snapshot.Messages, r.parent.Snapshot.Bytes
-	} else if err := r.w.SaveTree(r.src.Kind(), folders, &s); err != nil {
+	} else if err := r.w.SaveTreeWith(r.src.Kind(), folders, details, &s); err != nil {
 		return s, err
 	}
 	if r.parent != nil {

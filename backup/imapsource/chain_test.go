@@ -83,7 +83,8 @@ func (c *chain) backup(script *imaptest.Script) (*backup.Result, error) {
 // a mailbox as it is.
 func mayChange(cmd imaptest.Command) bool {
 	switch cmd.Name {
-	case "LOGIN", "CAPABILITY", "NAMESPACE", "LIST", "LSUB", "STATUS", "EXAMINE", "NOOP", "UID SEARCH", "LOGOUT":
+	case "LOGIN", "CAPABILITY", "NAMESPACE", "LIST", "LSUB", "STATUS", "EXAMINE", "NOOP", "UID SEARCH", "LOGOUT",
+		"MYRIGHTS", "GETACL", "GETQUOTAROOT", "GETMETADATA":
 		return false
 	case "UID FETCH":
 		for _, item := range strings.FieldsFunc(fieldNames.ReplaceAllString(strings.ToUpper(cmd.Args), ""), func(r rune) bool { return strings.ContainsRune(" ()", r) })[1:] {

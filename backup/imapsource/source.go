@@ -17,6 +17,7 @@ import (
 
 	"restante/backup"
 	"restante/backup/accounts/imapconn"
+	"restante/storage"
 )
 
 // Options say how an account is read. Dial is needed.
@@ -28,6 +29,9 @@ type Options struct {
 	// TempDir is where large messages are kept while they are read; empty for
 	// the system's.
 	TempDir string
+	// Scripts reads the account's filter scripts, which IMAP knows nothing of;
+	// nil: there are none to read.
+	Scripts func(ctx context.Context) ([]storage.Script, error)
 	Log     *slog.Logger
 }
 
