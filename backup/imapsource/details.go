@@ -20,7 +20,7 @@ const (
 	// one flight.
 	foldersAhead = 64
 	// mostDetails is how many octets of details are kept of one account.
-	mostDetails = 16 << 20
+	mostDetails = 2 << 20
 )
 
 // Details asks for rights (RFC 4314), quotas (RFC 9208) and METADATA (RFC 5464),
@@ -83,6 +83,7 @@ type asking struct {
 	octets               int            // kept so far
 	refused              map[string]int // folders, by what was asked
 	reason               map[string]error
+	serverRefused        error // its own METADATA
 }
 
 // A question is what is asked of one folder, and not answered yet.
@@ -149,20 +150,20 @@ func (a *asking) folders(folders []backup.Listed, names []string) error {
 
 // keep keeps what was told of a folder, if anything was.
 func (a *asking) keep(f storage.FolderDetails) {
-	n := len(f.Rights)
+	told := len(f.Rights)
 	for _, g := range f.ACL {
-		n += len(g.Identifier) + len(g.Rights)
+		told += len(g.Identifier) + len(g.Rights)
 	}
 	for _, q := range f.Quotas {
-		n += len(q)
+		told += len(q)
 	}
 	for _, m := range f.Metadata {
-		n += len(m.Entry) + len(m.Value)
+		told += len(m.Entry) + len(m.Value)
 	}
-	if n == 0 && len(f.Quotas) == 0 {
+	if told == 0 && len(f.Quotas) == 0 {
 		return
 	}
-	if a.octets += n; a.octets > mostDetails {
+	if a.octets += told + len(storage.FolderName(f.Levels)); a.octets > mostDetails {
 		a.refusal("more details", fmt.Errorf("they have more than %d octets", mostDetails))
 		return
 	}
@@ -175,9 +176,11 @@ func (a *asking) server() error {
 	if a.c.Err() != nil {
 		return a.c.explain("GETMETADATA", err)
 	}
-	if a.refusal("METADATA", err); err == nil {
-		a.found.Metadata = annotations(data)
+	if err != nil {
+		a.serverRefused = err
+		return nil
 	}
+	a.found.Metadata = annotations(data)
 	return nil
 }
 
@@ -194,6 +197,9 @@ func (a *asking) refusal(what string, err error) {
 func (a *asking) notes() (notes []string) {
 	for _, what := range slices.Sorted(maps.Keys(a.refused)) {
 		notes = append(notes, fmt.Sprintf("the server does not tell %s of %d folders: %v", what, a.refused[what], a.reason[what]))
+	}
+	if a.serverRefused != nil {
+		notes = append(notes, fmt.Sprintf("the server does not tell its own METADATA: %v", a.serverRefused))
 	}
 	return notes
 }

@@ -23,7 +23,10 @@ func detailed(t *testing.T, more string) (c *chain, script func(change map[strin
 	c.run = func(o *backup.Options) { o.Now = func() time.Time { return *clock } }
 	return c, func(change map[string]imaptest.Handler) *imaptest.Script {
 		s := c.account.Script()
-		name := func(cmd imaptest.Command) string { n, _ := imaptest.Name(cmd.Args); return imaptestQuote(n) }
+		name := func(cmd imaptest.Command) string {
+			n, _ := imaptest.Name(strings.TrimPrefix(cmd.Args, "(DEPTH infinity) "))
+			return quoted(n)
+		}
 		s.Handle["MYRIGHTS"] = func(conn *imaptest.Conn, cmd imaptest.Command) {
 			conn.Say("* MYRIGHTS %s lrswi\r\n%s OK\r\n", name(cmd), cmd.Tag)
 		}
@@ -47,7 +50,7 @@ func detailed(t *testing.T, more string) (c *chain, script func(change map[strin
 	}, clock
 }
 
-func imaptestQuote(name string) string {
+func quoted(name string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"`
 }
 

@@ -2,8 +2,11 @@ package imapconn
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/emersion/go-imap/v2/imapclient"
 
 	"restante/backup/accounts/imapconn/imaptest"
 )
@@ -70,6 +73,26 @@ func TestAnnotations(t *testing.T) {
 			}
 			alive(t, c)
 		})
+	}
+}
+
+func TestDepthOfMetadataStandsInFront(t *testing.T) {
+	t.Parallel()
+	s := imaptest.Start(t, imaptest.Script{Caps: "IMAP4rev1 METADATA"})
+	c := dial(t, s, nil)
+	for _, folder := range []string{`say "(DEPTH infinity)"`, "", AliasName([]byte("caf\xe9"))} {
+		c.GetMetadata(folder, []string{"/shared"}, &imapclient.GetMetadataOptions{Depth: imapclient.GetMetadataDepthInfinity}).Wait()
+	}
+	c.GetMetadata("x", []string{"/shared"}, nil).Wait()
+	var got []string
+	for _, cmd := range s.Commands() {
+		if cmd.Name == "GETMETADATA" {
+			got = append(got, cmd.Args)
+		}
+	}
+	want := []string{`(DEPTH infinity) "say \"(DEPTH infinity)\"" ("/shared")`, `(DEPTH infinity) "" ("/shared")`, "(DEPTH infinity) {4}\r\ncaf\xe9 (\"/shared\")", `"x" ("/shared")`}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }
 

@@ -198,6 +198,19 @@ func (f *filter) metadata(s *scan) error {
 	return s.rest()
 }
 
+// withDepthFirst puts the depth that a GETMETADATA asks for in front of the folder,
+// where the grammar has it (RFC 5464 section 5) and Dovecot wants it. go-imap has
+// it behind, as the examples do.
+func withDepthFirst(line []byte) []byte {
+	const depth, verb = " (DEPTH infinity)", " GETMETADATA"
+	head, entries, ok := bytes.Cut(line, []byte(depth+" ("))
+	tag, folder, begins := bytes.Cut(head, []byte(verb))
+	if !ok || !begins {
+		return line
+	}
+	return bytes.Join([][]byte{tag, []byte(verb + depth), folder, []byte(" ("), entries}, nil)
+}
+
 // aboutFolder takes an answer that is a folder's name and some strings.
 func (f *filter) aboutFolder(s *scan, kind, verb string, least, most int) error {
 	if f.pend.one(verb) == nil {

@@ -86,6 +86,8 @@ func (w *writer) takeLine(line []byte) error {
 			line = withGmails(line)
 		case w.labels && w.cmd.verb == "STORE":
 			line = asLabels(line)
+		case w.cmd.verb == "GETMETADATA":
+			line = withDepthFirst(line)
 		}
 		if w.cmd.verb == "NOOP" {
 			line = w.pend.replaced(w.cmd, line)
