@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 type lsCmd struct {
 	Account string   `arg:"" help:"Account, by name or URL."`
 	Folders []string `arg:"" optional:"" name:"folder" help:"Folders whose messages are listed: names, or patterns such as 'Lists/*'."`
+	Details bool     `help:"What the server said beside the mail: rights, quotas, METADATA, filter scripts."`
 	Point
 	Search
 }
@@ -20,10 +22,13 @@ type lsCmd struct {
 func (*lsCmd) Help() string {
 	return `Without a folder and without anything to search for, the folders are listed. Each message is shown with the reference that cat and restore take.
 
+The server is asked for details by the first backup of a day (UTC), and by one with --full.
+
 Example:
 
   restante ls alice
   restante ls alice INBOX --at 2026-11-20
+  restante ls alice --details
   restante ls alice --sender bob@example.org --subject invoice --after 2026-01-01`
 }
 
@@ -32,11 +37,17 @@ func (c *lsCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	if c.Details && !sel.Whole() {
+		return wrongUsage(errors.New("--details are of the whole account, so name no folder and search for nothing"))
+	}
 	repo, tree, err := a.openAt(ctx, c.Account, "--at", c.At)
 	if err != nil {
 		return err
 	}
 	defer repo.Close()
+	if c.Details {
+		return c.details(ctx, a, tree)
+	}
 	if sel.Whole() {
 		return c.folders(a, tree)
 	}
