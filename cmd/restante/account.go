@@ -41,6 +41,7 @@ type account struct {
 	connections int
 	exclude     []string
 	policy      string // of a maildrop
+	sieve       string // where the filter scripts are: host:port, none, or empty
 	vault       string
 	watch       bool
 	computer    *computer // instead of an address: all that was found on this computer
@@ -65,7 +66,7 @@ func (a *app) account(ctx context.Context, nameOrURL, name string, access *Accou
 	switch {
 	case configured != nil:
 		raw = configured.URL
-		acct.exclude, acct.policy, acct.watch = configured.Exclude, configured.Policy, configured.Watch
+		acct.exclude, acct.policy, acct.sieve, acct.watch = configured.Exclude, configured.Policy, configured.Sieve, configured.Watch
 		if acct.connections == 0 {
 			acct.connections = configured.Connections
 		}
@@ -287,7 +288,7 @@ func (acct *account) source(a *app) (backup.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return imapsource.New(imapsource.Options{Dial: d.DialOdd, Parallel: acct.connections, Log: a.log}), nil
+	return imapsource.New(imapsource.Options{Dial: d.DialOdd, Parallel: acct.connections, Scripts: acct.scripts(d), Log: a.log}), nil
 }
 
 // maildrop is where the mail of an account that is reached by POP3 is read.
@@ -330,5 +331,10 @@ func (acct *account) target(a *app, e envelope) (restore.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return imaptarget.New(imaptarget.Options{Location: acct.location(), Dial: d.Dial, Parallel: acct.connections, Log: a.log}), nil
+	return acct.server(a, d), nil
+}
+
+// server is where an IMAP account is written to.
+func (acct *account) server(a *app, d *accounts.Dialer) *imaptarget.Target {
+	return imaptarget.New(imaptarget.Options{Location: acct.location(), Dial: d.Dial, Parallel: acct.connections, Log: a.log})
 }

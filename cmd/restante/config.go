@@ -91,6 +91,10 @@ type accountConfig struct {
 	// is proven to be in the repository: "keep" (the default),
 	// "delete-after-backup", "delete-after: 30d" or "delete-over: 5GB oldest first".
 	Policy string `toml:"policy"`
+	// Sieve is where the account's filter scripts are, by ManageSieve (RFC 5804)
+	// with STARTTLS: host:port, or "none". Empty: port 4190 of the same host, if
+	// anybody answers there.
+	Sieve string `toml:"sieve"`
 	// Connections is how many there may be at once; 0 for 3.
 	Connections int `toml:"connections"`
 	// Exclude are patterns of folders that are left out: "Trash", "Lists/*",

@@ -30,7 +30,7 @@ var layers = map[string]string{
 	"storage/mailfiles/thunderbird": "",
 
 	"backup":                            "storage storage/ledger storage/messages",
-	"backup/accounts":                   "backup/accounts/imapconn backup/accounts/pop3conn backup/accounts/smtpconn backup/accounts/directory backup/accounts/oauth",
+	"backup/accounts":                   "backup/accounts/imapconn backup/accounts/pop3conn backup/accounts/sieveconn backup/accounts/smtpconn backup/accounts/directory backup/accounts/oauth",
 	"backup/accounts/directory":         "",
 	"backup/accounts/oauth":             "",
 	"backup/accounts/imapconn":          "",
@@ -48,7 +48,7 @@ var layers = map[string]string{
 	"restore": "storage",
 	// The connection between a server and go-imap is one thing, whichever way
 	// mail goes through it. It imports nothing of ours.
-	"restore/imaptarget": "restore storage/messages backup/accounts/imapconn",
+	"restore/imaptarget": "restore storage storage/messages backup/accounts/imapconn",
 	"restore/delivery":   "restore storage backup/accounts/smtpconn",
 	"restore/export":     "restore storage storage/mailfiles storage/mailfiles/thunderbird storage/messages",
 	"restore/rehearsal":  "restore storage",

@@ -27,6 +27,7 @@ type restoreCmd struct {
 	Into string `placeholder:"FOLDER" help:"Put everything below this folder instead of where it was."`
 	AccountAccess
 	Delivery
+	ServerSide
 	DryRun bool `short:"n" help:"Only say what would be done."`
 }
 
@@ -37,11 +38,14 @@ Messages that the server refuses, and folders that it does not let us have, are 
 
 A profile of Thunderbird gets a new folder in its Local Folders, and nothing of it is written to. Mail that is delivered keeps its octets, and loses its folder, flags and internal date. What was delivered is noted in this computer's configuration directory, so that it is delivered once; a message that was sent and never answered is named and not sent again.
 
+With --sieve or --acl, what the server had beside the mail is put back, and no mail. A script goes under a new name where another one has its name. Rights are added, and none is taken away.
+
 Example:
 
   restante restore alice --at 2026-11-20 --dry-run
   restante restore alice --vanished --since 7d
   restante restore alice INBOX 'Lists/**' --to imaps://bob@mail.example.org --into "From alice"
+  restante restore alice --sieve --acl --dry-run
   restante restore alice --message 'INBOX#4711' --to maildir:/tmp/found
   restante restore alice --vanished --to lmtp+unix:/run/dovecot/lmtp --deliver-to alice@example.org`
 }
@@ -57,15 +61,15 @@ func (c *restoreCmd) Run(ctx context.Context, a *app) error {
 	if c.Since != "" && !c.Vanished {
 		return withHint(wrongUsage(errors.New("--since goes with --vanished")), "--after picks messages by their date, --at a point in time")
 	}
-	to := c.To
-	if to == "" {
-		to = c.Account
+	if c.ServerSide.given() {
+		return c.serverSide(ctx, a, sel.Whole() && !c.Vanished && c.Into == "")
 	}
+	to := cmp.Or(c.To, c.Account)
 	destination, err := a.account(ctx, to, "", &c.AccountAccess)
 	if err != nil {
 		return err
 	}
-	if !destination.address.Scheme.Delivers() && c.given() {
+	if !destination.address.Scheme.Delivers() && c.Delivery.given() {
 		return withHint(wrongUsage(errors.New("--deliver-to, --return-path, --crlf and --again are for mail that is delivered")), "deliver it: --to lmtp://HOST or --to smtp://USER@HOST")
 	}
 	if destination.address.Scheme.Delivers() && c.Into != "" {
