@@ -53,7 +53,7 @@ func TestStories(t *testing.T) {
 				"RESTANTE_REPOSITORY": filepath.Join(e.WorkDir, "repository"), "RESTANTE_CACHE_DIR": filepath.Join(e.WorkDir, "cache"),
 				"RESTANTE_ACCOUNT_PASSWORD": servers.Password, "USER": user, "OTHER": user + "b",
 				"RECIPIENT": id.Recipient().String(), "RESTANTE_IDENTITY": filepath.Join(e.WorkDir, "identity"),
-				"URL": accountURL(imap, user), "OTHERURL": accountURL(imap, user+"b"), "ACCOUNT": user + "@127.0.0.1", "IMAP": imap.Address, "IMAPS": imap.TLSAddress, "CA": imap.CA, "LMTP": servers.LMTP(t),
+				"URL": accountURL(imap, user), "OTHERURL": accountURL(imap, user+"b"), "ACCOUNT": user + "@127.0.0.1", "IMAP": imap.Address, "IMAPS": imap.TLSAddress, "CA": imap.CA, "LMTP": servers.LMTP(t), "SIEVE": servers.Sieve(t),
 				"POP3URL": fmt.Sprintf("pop3://%s@%s?ca=%s", user, pop3.Address, pop3.CA), "OTHERPOP3URL": fmt.Sprintf("pop3://%s@%s?ca=%s", user+"b", pop3.Address, pop3.CA), "POP3SURL": fmt.Sprintf("pop3s://%s@%s?ca=%s", user, pop3.TLSAddress, pop3.CA),
 				"S3": servers.S3(t), "AWS_ACCESS_KEY_ID": os.Getenv("AWS_ACCESS_KEY_ID"), "AWS_SECRET_ACCESS_KEY": os.Getenv("AWS_SECRET_ACCESS_KEY"),
 				"OAUTH": oauth, "SERVICE_ACCOUNT": serviceAccount,
@@ -99,7 +99,7 @@ func canMount(t *testing.T) bool {
 // words are what stories can say.
 var words = map[string]func(*testscript.TestScript, bool, []string){
 	"code": wordCode, "snapshot": wordSnapshot, "hostile": wordHostile, "imap": wordIMAP, "append": wordAppend, "damage": wordDamage, "tinydisk": wordTinyDisk,
-	"oauth": wordOAuth, "eventually": wordEventually, "signal": wordSignal, "post": wordPost, "plans": wordPlans,
+	"oauth": wordOAuth, "eventually": wordEventually, "signal": wordSignal, "post": wordPost, "plans": wordPlans, "sieve": wordSieve,
 }
 
 // code N COMMAND…: the command ends with this exit code.

@@ -18,7 +18,7 @@ import (
 // folder names like a/b, one with names like INBOX.a.b.
 var dovecot = service{
 	name:     "dovecot",
-	packages: []string{"dovecot-imapd", "dovecot-pop3d", "dovecot-lmtpd"},
+	packages: []string{"dovecot-imapd", "dovecot-pop3d", "dovecot-lmtpd", "dovecot-sieve", "dovecot-managesieved"},
 	version:  dovecotInstalled,
 	start:    startDovecot,
 }
@@ -49,7 +49,7 @@ func dovecotInstalled() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("asking Dovecot where its programs are: %w", err)
 	}
-	for _, name := range []string{"imap", "pop3", "lmtp"} {
+	for _, name := range []string{"imap", "pop3", "lmtp", "managesieve"} {
 		if _, err := os.Stat(filepath.Join(strings.TrimSpace(string(libexec)), name)); err != nil {
 			return "", fmt.Errorf("Dovecot is installed without %s", name)
 		}
@@ -67,7 +67,10 @@ type dovecotInstance struct {
 	Greeting          string
 	Role              role
 	Introspection     string // URL that tells whose a token is
-	Ports             struct{ IMAP, IMAPS, POP3, POP3S, LMTP int }
+	// Details: it has access control lists, a quota, and filter scripts. It is
+	// not known how to configure those of Dovecot 2.4.
+	Details bool
+	Ports   struct{ IMAP, IMAPS, POP3, POP3S, LMTP, Sieve int }
 }
 
 func startDovecot(ctx context.Context, b *bed) error {
@@ -98,6 +101,7 @@ func startDovecot(ctx context.Context, b *bed) error {
 	for i, d := range []*dovecotInstance{slash, dot} {
 		d.Role, d.V24 = r, strings.HasPrefix(version, "Dovecot 2.4.")
 		d.Introspection = introspection
+		d.Details = d == slash && !d.V24
 		wg.Go(func() { errs[i] = d.start(ctx, b, certs) })
 	}
 	wg.Wait()
@@ -111,6 +115,9 @@ func startDovecot(ctx context.Context, b *bed) error {
 	b.set("TESTBED_POP3", loopback(slash.Ports.POP3))
 	b.set("TESTBED_POP3S", loopback(slash.Ports.POP3S))
 	b.set("TESTBED_LMTP", loopback(slash.Ports.LMTP))
+	if slash.Details {
+		b.set("TESTBED_SIEVE", loopback(slash.Ports.Sieve))
+	}
 	b.set("TESTBED_MAIL", slash.Mail)
 	b.set("TESTBED_IMAP_DOT", loopback(dot.Ports.IMAP))
 	b.set("TESTBED_IMAPS_DOT", loopback(dot.Ports.IMAPS))
@@ -166,11 +173,11 @@ func (d *dovecotInstance) start(ctx context.Context, b *bed, certs *certificates
 
 // configure writes the configuration, with free ports.
 func (d *dovecotInstance) configure(conf string) error {
-	ports, err := freePorts(5)
+	ports, err := freePorts(6)
 	if err != nil {
 		return err
 	}
-	d.Ports.IMAP, d.Ports.IMAPS, d.Ports.POP3, d.Ports.POP3S, d.Ports.LMTP = ports[0], ports[1], ports[2], ports[3], ports[4]
+	d.Ports.IMAP, d.Ports.IMAPS, d.Ports.POP3, d.Ports.POP3S, d.Ports.LMTP, d.Ports.Sieve = ports[0], ports[1], ports[2], ports[3], ports[4], ports[5]
 	var text bytes.Buffer
 	if err := dovecotTemplate.Execute(&text, d); err != nil {
 		return fmt.Errorf("filling in the configuration: %w", err)

@@ -81,6 +81,11 @@ func POP3(t testing.TB) Server {
 // follows the @ of a recipient does not matter.
 func LMTP(t testing.TB) string { t.Helper(); return lookup(t, "TESTBED_LMTP") }
 
+// Sieve is the host:port at which the server of [IMAP] gives out filter scripts,
+// by ManageSieve with STARTTLS. Its folders have access control lists, and each
+// user a quota of a tebibyte.
+func Sieve(t testing.TB) string { t.Helper(); return lookup(t, "TESTBED_SIEVE") }
+
 // BadCertificates are IMAPS ports of the server of [IMAP] whose certificates
 // a client must refuse, by what is wrong with them.
 func BadCertificates(t testing.TB) map[string]string {
