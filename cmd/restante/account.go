@@ -257,12 +257,17 @@ func (a *app) accountName(nameOrURL string) (string, error) {
 	return name, nil
 }
 
-func (acct *account) dialer(a *app) (*accounts.Dialer, error) {
+func (acct *account) dialer(a *app) (d *accounts.Dialer, err error) {
 	o := imapconn.Options{ClientName: "restante", ClientVersion: version(), Log: a.log}
 	if acct.tokens != nil {
-		return accounts.NewTokenDialer(acct.address, acct.tokens, o)
+		d, err = accounts.NewTokenDialer(acct.address, acct.tokens, o)
+	} else {
+		d, err = accounts.NewDialer(acct.address, acct.secret, o)
 	}
-	return accounts.NewDialer(acct.address, acct.secret, o)
+	if err == nil && a.certificate != nil {
+		d.WatchCertificate(func(expires time.Time) { a.certificate(acct.address.Host, expires) })
+	}
+	return d, err
 }
 
 // source is where the account's mail is read.
@@ -302,6 +307,9 @@ func (acct *account) maildrop(a *app) (*pop3source.Source, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("account %q: %w", acct.name, err)
+	}
+	if a.certificate != nil {
+		d.WatchCertificate(func(expires time.Time) { a.certificate(acct.address.Host, expires) })
 	}
 	return pop3source.New(pop3source.Options{Dial: d.Dial, Log: a.log}), nil
 }

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -88,6 +89,9 @@ type app struct {
 	unlocks  *storage.Unlock                                            // nil until it is needed
 	// groupsRead says that file has the accounts of all groups.
 	groupsRead bool
+
+	// certificate is told when a mail server's certificate expires; or nil.
+	certificate func(host string, expires time.Time)
 
 	env        func(name string) (string, bool) // a variable of the environment that is set to something
 	workFactor int                              // of new passphrases; 0 for what is safe

@@ -70,8 +70,10 @@ type service struct {
 	now     func() time.Time
 
 	current atomic.Pointer[generation]
-	upkeep  sync.Mutex
-	ready   atomic.Bool
+	// certificates are when that of a host was last noted, by host.
+	certificates sync.Map
+	upkeep       sync.Mutex
+	ready        atomic.Bool
 }
 
 func (c *serveCmd) Run(ctx context.Context, a *app) error {
@@ -199,7 +201,7 @@ func (s *service) adopt(ctx context.Context, g *generation) error {
 		return err
 	}
 	// What was opened once is the same for all generations.
-	g.app.store, g.app.unlocks = s.app.store, s.app.unlocks
+	g.app.store, g.app.unlocks, g.app.certificate = s.app.store, s.app.unlocks, s.certificate
 	j := &jobs{g: g, repo: s.repo, group: s.group, queue: s.queue, now: s.now, upkeep: &s.upkeep}
 	s.h.Use(g.schedules, j.all())
 	s.current.Store(g)
@@ -252,6 +254,23 @@ func (s *service) reload(ctx context.Context) {
 			}
 		}
 		daemon.SdNotify(false, daemon.SdNotifyReady)
+	}
+}
+
+// certificate notes when a mail server's certificate expires, an hour at most
+// after it is another one.
+func (s *service) certificate(host string, expires time.Time) {
+	const every = time.Hour
+	now := time.Now()
+	if last, there := s.certificates.Swap(host, now); there && now.Sub(last.(time.Time)) < every {
+		s.certificates.Store(host, last)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := s.alerts.Tell(ctx, alerts.Fact{Subject: host, Server: true, What: "certificate", Expires: expires}); err != nil {
+		s.certificates.Delete(host)
+		s.log.Debug("when a certificate expires was not noted", "server", host, "error", err)
 	}
 }
 
