@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -32,6 +33,10 @@ type job struct {
 	doubt   bool // something was left out: the next run must look again
 	missing []storage.Missing
 	saved   storage.SavedFolder // when done
+	// exists are the UIDs that the survey found, and expunged those that were not
+	// there any more when they were asked for again.
+	exists   []uint32
+	expunged map[uint32]bool
 }
 
 // chunkSize is how many messages are asked for at once at most: whole pages.
@@ -91,6 +96,13 @@ func (j *job) keep(ctx context.Context) (err error) {
 		j.saved, err = d.Save(ctx)
 	}
 	j.run.o.Progress.FoldersDone.Add(1)
+	if s := j.listed.Status; s != nil {
+		// It is unchanged, so it has as many as the last snapshot has.
+		j.run.mu.Lock()
+		j.run.stats.Listed += int64(s.Messages)
+		j.run.stats.Unproven += max(0, int64(s.Messages)-j.parent.Messages)
+		j.run.mu.Unlock()
+	}
 	return err
 }
 
@@ -167,7 +179,7 @@ func (j *job) survey(ctx context.Context, m Mailbox) error {
 	r.o.Progress.Messages.Add(int64(len(fresh)) - j.estimate)
 	j.estimate = int64(len(fresh))
 	j.mu.Lock()
-	j.draft, j.status, j.doubt = d, status, doubt || !flagsKnown
+	j.draft, j.status, j.doubt, j.exists = d, status, doubt || !flagsKnown, exists
 	j.mu.Unlock()
 	return nil
 }
@@ -236,8 +248,47 @@ func (j *job) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := j.complete(ctx); err != nil {
+		return err
+	}
 	j.saved = saved
 	j.run.o.Progress.FoldersDone.Add(1)
+	return nil
+}
+
+// complete reads back which messages the saved folder has, and counts those
+// that the source listed and that it lacks. They should be those that are said
+// to be missing; where there are more, that is said, and the run is incomplete.
+func (j *job) complete(ctx context.Context) error {
+	rest, lacking := j.exists, 0
+	for has, err := range j.draft.Folder().Flags(ctx) {
+		if err != nil {
+			return &LocalError{Err: fmt.Errorf("folder %q: read back what was saved: %w", j.name, err)}
+		}
+		for ; len(rest) > 0 && rest[0] < has.UID; rest = rest[1:] {
+			if !j.expunged[rest[0]] {
+				lacking++
+			}
+		}
+		if len(rest) > 0 && rest[0] == has.UID {
+			rest = rest[1:]
+		}
+	}
+	for _, uid := range rest {
+		if !j.expunged[uid] {
+			lacking++
+		}
+	}
+	r := j.run
+	r.mu.Lock()
+	r.stats.Listed += int64(len(j.exists) - len(j.expunged))
+	r.stats.Unproven += int64(lacking)
+	r.mu.Unlock()
+	if lacking > len(j.missing) {
+		r.note("folder %q: %s that the server lists are not in the snapshot, and nobody knows why", j.name, count(int64(lacking-len(j.missing))))
+		r.setIncomplete()
+	}
+	j.exists = nil
 	return nil
 }
 

@@ -173,7 +173,7 @@ func TestUnchangedAccountIsNotOpened(t *testing.T) {
 	first := run1(t, repo, s)
 	s.opened, s.fetched = 0, 0
 	second := run1(t, repo, s)
-	if s.opened != 0 || second.Snapshot.Root != first.Snapshot.Root || second.Snapshot.Stats != (ledger.Stats{}) {
+	if s.opened != 0 || second.Snapshot.Root != first.Snapshot.Root || second.Snapshot.Stats != (ledger.Stats{Listed: 10}) {
 		t.Errorf("%d folders were opened, %+v", s.opened, second.Snapshot.Stats)
 	}
 	s.folder("Empty").subscribed = true
@@ -196,6 +196,9 @@ func TestMessageLeftOutOfTheAnswerIsUnknownNotGone(t *testing.T) {
 	if s.fetched != 19 {
 		t.Errorf("%d messages were fetched", s.fetched)
 	}
+	if stats := result.Snapshot.Stats; stats.Listed != 20 || stats.Unproven != 1 {
+		t.Errorf("of %d listed messages %d are not there", stats.Listed, stats.Unproven)
+	}
 	result = run1(t, repo, s) // nothing changed, but it is asked for again
 	if len(result.Missing) != 1 {
 		t.Fatalf("the second run: %+v", result)
@@ -208,6 +211,9 @@ func TestMessageLeftOutOfTheAnswerIsUnknownNotGone(t *testing.T) {
 	result = run1(t, repo, s)
 	if len(result.Missing) != 0 || result.Snapshot.Messages != 20 || result.Snapshot.Marks != 0 {
 		t.Fatalf("the third run: %+v", result)
+	}
+	if stats := result.Snapshot.Stats; stats.Listed != 20 || stats.Unproven != 0 {
+		t.Errorf("in the end, of %d listed messages %d are not there", stats.Listed, stats.Unproven)
 	}
 	wantView(t, "in the end", snapshotView(t, repo, result.Snapshot), s.view())
 }
@@ -222,8 +228,12 @@ func TestMessageExpungedWhileReadingIsNotMissing(t *testing.T) {
 			delete(s.folders["INBOX"].messages, 9)
 		}
 	}
-	if result := run1(t, repo, s); len(result.Missing) != 0 || result.Snapshot.Messages != 19 {
+	result := run1(t, repo, s)
+	if len(result.Missing) != 0 || result.Snapshot.Messages != 19 {
 		t.Errorf("%+v", result)
+	}
+	if stats := result.Snapshot.Stats; stats.Listed != 19 || stats.Unproven != 0 {
+		t.Errorf("of %d messages that are still there %d are not in the snapshot", stats.Listed, stats.Unproven)
 	}
 }
 

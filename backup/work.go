@@ -341,6 +341,12 @@ func (r *run) leaveAsItWas(ctx context.Context, j *job) error {
 	}
 	j.saved = saved
 	r.o.Progress.FoldersDone.Add(1)
+	if s := j.listed.Status; s != nil {
+		r.mu.Lock()
+		r.stats.Listed += int64(s.Messages)
+		r.stats.Unproven += max(0, int64(s.Messages)-saved.Messages)
+		r.mu.Unlock()
+	}
 	return nil
 }
 
@@ -428,7 +434,13 @@ func (j *job) again(ctx context.Context, m Mailbox, uids []uint32, reason error)
 	}
 	for i, uid := range uids {
 		if _, there := slices.BinarySearch(exists, uid); !there && err == nil {
-			continue // expunged meanwhile
+			j.mu.Lock()
+			if j.expunged == nil {
+				j.expunged = map[uint32]bool{}
+			}
+			j.expunged[uid] = true
+			j.mu.Unlock()
+			continue
 		}
 		got, fetchErr := j.fetch(ctx, m, []uint32{uid})
 		switch {

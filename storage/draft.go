@@ -154,6 +154,14 @@ func (d *Draft) Save(ctx context.Context) (SavedFolder, error) {
 	return SavedFolder{f.Levels, f.Messages, f.Bytes, id}, err
 }
 
+// Folder is the folder as Save saved it last, to be read back.
+func (d *Draft) Folder() *Folder {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.folder
+	return &f
+}
+
 func (d *Draft) saveMessages(list []Message) (page, error) {
 	return d.savePage(list[0].UID, list[len(list)-1].UID, len(list), appendMessagePage(nil, list))
 }

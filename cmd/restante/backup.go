@@ -224,6 +224,9 @@ func (c *backupCmd) print(a *app, r *backup.Result, took time.Duration) {
 	fmt.Fprintf(a.out, "%s: snapshot %s: %s in %s, %s\n", oneLine(s.Account), s.ID.Short(), messages(s.Messages), number(int64(s.Folders), "folder"), octets(s.Bytes))
 	fmt.Fprintf(a.out, "  %s new (%s read), %s gone, %s with other flags; %s stored in %s\n",
 		count(s.Stats.New), octets(s.Stats.Read), count(s.Stats.Gone), count(s.Stats.Flagged), octets(s.Stats.Stored), took.Round(10*time.Millisecond))
+	if s.Stats.Unproven > 0 {
+		fmt.Fprintf(a.out, "  the server lists %s, and %s of them are in the archive\n", messages(s.Stats.Listed), count(s.Stats.Listed-s.Stats.Unproven))
+	}
 	for _, n := range s.Notes {
 		fmt.Fprintf(a.out, "  note: %s\n", oneLine(n))
 	}

@@ -38,6 +38,8 @@ type snapshotJSON struct {
 	Gone       int64     `json:"gone"`
 	Flagged    int64     `json:"flagged"`
 	Missing    int64     `json:"missing"`
+	Listed     int64     `json:"listed"`   // by the server, when it was made; 0: not known
+	Unproven   int64     `json:"unproven"` // of them, not in the snapshot
 	Stored     int64     `json:"stored_bytes"`
 	Host       string    `json:"host"`
 	Notes      []string  `json:"notes,omitempty"`
@@ -48,7 +50,7 @@ func toJSON(s storage.Snapshot) snapshotJSON {
 		ID: s.ID.String(), Account: s.Account, Started: time.Unix(s.Started, 0).UTC(), Finished: time.Unix(s.Finished, 0).UTC(),
 		Folders: s.Folders, Messages: s.Messages, Bytes: s.Bytes, Partial: s.Marks.Has(storage.Partial),
 		Incomplete: s.Marks.Has(storage.Incomplete), Anomalous: s.Marks.Has(storage.Anomalous),
-		New: s.Stats.New, Gone: s.Stats.Gone, Flagged: s.Stats.Flagged, Missing: s.Stats.Missing, Stored: s.Stats.Stored,
+		New: s.Stats.New, Gone: s.Stats.Gone, Flagged: s.Stats.Flagged, Missing: s.Stats.Missing, Listed: s.Stats.Listed, Unproven: s.Stats.Unproven, Stored: s.Stats.Stored,
 		Host: s.Host, Notes: s.Notes,
 	}
 	if !s.Parent.IsZero() {

@@ -24,11 +24,15 @@ Example:
 
 // statusJSON is the state of everything, for programs.
 type statusJSON struct {
-	Good     bool            `json:"good"`
-	Accounts int             `json:"accounts"`
-	Fresh    int             `json:"fresh"` // with a good backup that is not too old
-	Oldest   *time.Time      `json:"oldest_good,omitempty"`
-	Messages int64           `json:"messages"`
+	Good     bool       `json:"good"`
+	Accounts int        `json:"accounts"`
+	Fresh    int        `json:"fresh"` // with a good backup that is not too old
+	Oldest   *time.Time `json:"oldest_good,omitempty"`
+	Messages int64      `json:"messages"`
+	// Listed are the messages that servers listed at the last good backups, and
+	// Unproven those of them that are not in the archive.
+	Listed   int64           `json:"listed"`
+	Unproven int64           `json:"unproven"`
 	Wrong    []wrongJSON     `json:"wrong"`
 	Machines []machineJSON   `json:"machines"`
 	Queue    map[string]int  `json:"queue"`
@@ -186,6 +190,8 @@ func (s *statusJSON) account(name string, last, good, again map[queue.Subject]qu
 		json.Unmarshal(ok.Result, &done)
 		if done.Snapshot != nil {
 			s.Messages += done.Snapshot.Messages
+			s.Listed += done.Snapshot.Listed
+			s.Unproven += done.Snapshot.Unproven
 		}
 		if s.Oldest == nil || ok.Ended.Before(*s.Oldest) {
 			s.Oldest = &ok.Ended
@@ -235,6 +241,9 @@ func (s *statusJSON) print(a *app) error {
 		fmt.Fprintf(a.out, ", the oldest from %s", s.Oldest.Local().Format("2006-01-02 15:04"))
 	}
 	fmt.Fprintln(a.out)
+	if s.Listed > 0 {
+		fmt.Fprintf(a.out, "%s on the servers at the last backup, %s proven in the archive\n", messages(s.Listed), count(s.Listed-s.Unproven))
+	}
 	for i, w := range s.Wrong {
 		if i == 50 {
 			fmt.Fprintf(a.out, "  and %d more (restante status --json)\n", len(s.Wrong)-i)

@@ -120,6 +120,11 @@ type Stats struct {
 	Read    int64 `cbor:"4,keyasint,omitempty"` // octets of messages read from the source
 	Stored  int64 `cbor:"5,keyasint,omitempty"` // octets of packs and indexes written
 	Missing int64 `cbor:"6,keyasint,omitempty"` // messages that could not be had
+	// Listed are the messages that the source listed, and Unproven those of them
+	// that the snapshot does not have, by UID, and that were not expunged while
+	// they were read.
+	Listed   int64 `cbor:"7,keyasint,omitempty"`
+	Unproven int64 `cbor:"8,keyasint,omitempty"`
 }
 
 // Marks say what kind of snapshot it is.
