@@ -34,6 +34,29 @@ and that the repository is whole.
 flags:
 `
 
+const prunersUsage = `usage: testbed pruners [flags]
+
+Pruners has three machines back up and two forget and prune in one repository,
+all at once, each ended by a kill -9 at a random moment, and proves in the end
+that every snapshot restores and that nothing is left over.
+
+flags:
+`
+
+// runPruners is the subcommand.
+func runPruners(ctx context.Context, o options, args []string) error {
+	return runCrash(ctx, o, args, "pruners", prunersUsage, 300, func(flags *flag.FlagSet, co *crash.Options) {
+		flags.IntVar(&co.N, "n", 500, "so many kills")
+	}, func(ctx context.Context, s *site.Site, program string, co crash.Options) error {
+		pruned, err := crash.Pruners(ctx, s, program, co)
+		if err != nil {
+			return err
+		}
+		fmt.Println(pruned)
+		return nil
+	})
+}
+
 // runKill is the subcommand.
 func runKill(ctx context.Context, o options, args []string) error {
 	return runCrash(ctx, o, args, "kill", killUsage, 4000, func(flags *flag.FlagSet, co *crash.Options) {

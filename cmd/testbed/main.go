@@ -70,6 +70,7 @@ func subcommands() []subcommand {
 		{"install", "install and build what is missing, start nothing", install},
 		{"bench", "measure Restante beside mbsync, restic and borg", runBench},
 		{"kill", "kill backups and restores at random moments, and see", runKill},
+		{"pruners", "kill writers and pruners at work at once, and see", runPruners},
 		{"nights", "have many accounts backed up for a month of nights, and see", runNights},
 		{"writers", "have two write into one repository at once, and see", runWriters},
 	}
