@@ -38,6 +38,8 @@ type backupCmd struct {
 func (*backupCmd) Help() string {
 	return `Reads all folders of an account and commits a snapshot of it. Only what is new since the last snapshot is read. It changes nothing on the server, but for the policy of a maildrop.
 
+The first run of a day (UTC), and one with --full, also asks an IMAP server for rights, quotas and METADATA, and for filter scripts where sieve in the configuration says, or at port 4190; restante ls ACCOUNT --details shows them.
+
 A run that is interrupted has committed what it read until a minute ago; the next one goes on from there. Messages that the server does not give are named, and asked for again by the next run (exit code 3).
 
 Account URLs: imaps://user@host (TLS), imap://user@host (STARTTLS), imap+insecure://user@host (clear text, password included), maildir:DIR, mbox:DIR, thunderbird:PROFILE (a profile's directory; without one, the profile that Thunderbird opens); for a maildrop pop3s://user@host (TLS), pop3://user@host (STLS), pop3+insecure://user@host.

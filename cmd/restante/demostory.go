@@ -67,7 +67,7 @@ func (d *demo) mailbox() (before demoWitness, err error) {
 func (d *demo) firstBackup(ctx context.Context, before demoWitness) (err error) {
 	d.heading("2  The first backup")
 	account := func(name string) string {
-		return fmt.Sprintf("\n[account.%s]\nurl = \"imap+insecure://%s@%s\"\npassword-file = \"password\"\n", name, name, d.server.address)
+		return fmt.Sprintf("\n[account.%s]\nurl = \"imap+insecure://%s@%s\"\npassword-file = \"password\"\nsieve = \"none\"\n", name, name, d.server.address)
 	}
 	config := "repository = \"repository\"\npassphrase-file = \"passphrase\"\n" + account("anna") + account("spare")
 	for name, text := range map[string]string{"restante.toml": config, "passphrase": demoPassphrase + "\n", "password": demoPassword + "\n"} {
