@@ -227,9 +227,19 @@ func quota(data imapclient.QuotaData) storage.Quota {
 	return q
 }
 
+// measured are the entries of Cyrus that nobody set: it counts and measures in
+// them, so that they are others each day.
+var measured = []string{"annotsize", "foldermodseq", "freespace", "hasalarms", "lastupdate", "size", "synccrcs", "usercounters", "usermodseq"}
+
+func isMeasured(entry string) bool {
+	_, name, ok := strings.Cut(strings.ToLower(entry), "/vendor/cmu/cyrus-imapd/")
+	name, _, _ = strings.Cut(name, "/")
+	return ok && slices.Contains(measured, name)
+}
+
 func annotations(data *imapclient.GetMetadataData) (list []storage.Annotation) {
 	for entry, value := range data.Entries {
-		if value != nil {
+		if value != nil && !isMeasured(entry) {
 			list = append(list, storage.Annotation{Entry: entry, Value: *value})
 		}
 	}

@@ -121,6 +121,16 @@ func TestDetailsAreInTheSnapshot(t *testing.T) {
 	}
 }
 
+// What Cyrus measures would make every day's details others.
+func TestWhatAServerMeasuresIsLeftOut(t *testing.T) {
+	t.Parallel()
+	c, script, _ := detailed(t, "METADATA-SERVER")
+	r := c.must(script(map[string]imaptest.Handler{"GETMETADATA": imaptest.Answer("* METADATA \"\" (/shared/vendor/cmu/cyrus-imapd/freespace/percent/most \"1;2\" /private/vendor/cmu/cyrus-imapd/usermodseq 7 /shared/vendor/cmu/cyrus-imapd/sharedseen true /shared/size 1)\r\n%T OK\r\n")}))
+	if got := c.details(r.Snapshot); got != `server /shared/size="1"; server /shared/vendor/cmu/cyrus-imapd/sharedseen="true"; ` {
+		t.Errorf("got %s", got)
+	}
+}
+
 // A run that finds nothing changed asks for the list alone, but the first one of
 // a day; the same details are the same tree.
 func TestDetailsAreAskedForOncePerDay(t *testing.T) {
