@@ -3,6 +3,7 @@ package imapsource
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -53,8 +54,13 @@ func (s *Source) Details(ctx context.Context, folders []backup.Listed, known *st
 	}
 	notes := a.notes()
 	if s.o.Scripts != nil {
-		if a.found.Scripts, err = s.o.Scripts(ctx); err != nil {
+		a.found.Scripts, err = s.o.Scripts(ctx)
+		// That nobody is where nobody was said to be is worth a word only if somebody
+		// was there before.
+		if err != nil && (!errors.Is(err, ErrNoScripts) || len(known.Scripts) > 0) {
 			notes = append(notes, fmt.Sprintf("filter scripts: %v", err))
+		}
+		if err != nil {
 			a.found.Scripts = known.Scripts
 		}
 	}

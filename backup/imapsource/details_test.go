@@ -221,3 +221,28 @@ func TestScriptsThatCannotBeHadStay(t *testing.T) {
 		t.Errorf("got %s, notes %q", got, r.Snapshot.Notes)
 	}
 }
+
+// Where no server of scripts was named, that there is none is not worth a note
+// every day; that it is gone is worth one.
+func TestNoServerOfScriptsIsSaidOnlyWhereThereWasOne(t *testing.T) {
+	t.Parallel()
+	c, script, clock := detailed(t, "")
+	there := false
+	c.source = func(o *Options) {
+		o.Scripts = func(context.Context) ([]storage.Script, error) {
+			if there {
+				return []storage.Script{{Name: "main", Octets: []byte("keep;")}}, nil
+			}
+			return nil, ErrNoScripts
+		}
+	}
+	if r := c.must(script(nil)); len(r.Snapshot.Notes) != 0 {
+		t.Errorf("notes %q", r.Snapshot.Notes)
+	}
+	*clock, there = clock.Add(24*time.Hour), true
+	c.must(script(nil))
+	*clock, there = clock.Add(24*time.Hour), false
+	if r := c.must(script(nil)); len(r.Snapshot.Notes) != 1 || c.details(r.Snapshot) != `script main="keep;"; ` {
+		t.Errorf("notes %q, details %s", r.Snapshot.Notes, c.details(r.Snapshot))
+	}
+}

@@ -20,6 +20,10 @@ import (
 	"restante/storage"
 )
 
+// ErrNoScripts says that no server of filter scripts was found where none was
+// said to be.
+var ErrNoScripts = errors.New("there is no server of filter scripts")
+
 // Options say how an account is read. Dial is needed.
 type Options struct {
 	// Dial connects and logs in; odd is told what the library cannot show.
@@ -29,8 +33,9 @@ type Options struct {
 	// TempDir is where large messages are kept while they are read; empty for
 	// the system's.
 	TempDir string
-	// Scripts reads the account's filter scripts, which IMAP knows nothing of;
-	// nil: there are none to read.
+	// Scripts reads the account's filter scripts, which IMAP knows nothing of; the
+	// error is ErrNoScripts where nothing says that there is a server of them. Nil:
+	// there are none to read.
 	Scripts func(ctx context.Context) ([]storage.Script, error)
 	Log     *slog.Logger
 }

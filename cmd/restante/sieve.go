@@ -12,6 +12,7 @@ import (
 
 	"restante/backup/accounts"
 	"restante/backup/accounts/sieveconn"
+	"restante/backup/imapsource"
 	"restante/storage"
 )
 
@@ -35,7 +36,7 @@ func (acct *account) openScripts(ctx context.Context, d *accounts.Dialer) (*siev
 		where = net.JoinHostPort(acct.address.Host, sievePort)
 		probe, err := (&net.Dialer{Timeout: sievePatience}).DialContext(ctx, "tcp", where)
 		if err != nil {
-			return nil, fmt.Errorf("nobody answers at %s (sieve in the configuration says where they are, or none)", where)
+			return nil, fmt.Errorf("%w: nobody answers at %s (sieve in the configuration says where they are, or none)", imapsource.ErrNoScripts, where)
 		}
 		probe.Close()
 	}
