@@ -77,9 +77,13 @@ type service struct {
 }
 
 func (c *serveCmd) Run(ctx context.Context, a *app) error {
-	log := slog.New(slog.NewTextHandler(a.err, nil))
+	level := &slog.HandlerOptions{Level: slog.LevelInfo}
+	if a.Verbose {
+		level.Level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(a.err, level))
 	if c.Log == "json" {
-		log = slog.New(slog.NewJSONHandler(a.err, nil))
+		log = slog.New(slog.NewJSONHandler(a.err, level))
 	}
 	a.log, a.Quiet = log, true
 	s := &service{app: a, log: log, now: clock()}

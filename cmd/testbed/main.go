@@ -72,6 +72,7 @@ func subcommands() []subcommand {
 		{"kill", "kill backups and restores at random moments, and see", runKill},
 		{"pruners", "kill writers and pruners at work at once, and see", runPruners},
 		{"nights", "have many accounts backed up for a month of nights, and see", runNights},
+		{"outages", "take servers away from a restante that serves, and see", runOutages},
 		{"writers", "have two write into one repository at once, and see", runWriters},
 	}
 }

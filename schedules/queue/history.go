@@ -150,22 +150,25 @@ func (q *Queue) Machines(ctx context.Context) (list []Machine, err error) {
 
 func stack() string { return string(debug.Stack()) }
 
-// quieter is a log for the engine, which says more than an admin reads.
+// quieter is a log for the engine, which says more than an admin reads: where
+// the database is away, several errors a second, of what was said once already.
 func quieter(log *slog.Logger) *slog.Logger {
-	return slog.New(onlyWarnings{log.Handler()})
+	return slog.New(debugging{log.Handler()})
 }
 
-// onlyWarnings leaves out what is less than a warning.
-type onlyWarnings struct{ slog.Handler }
+// debugging leaves out what is less than a warning, and lets the rest count as
+// what is of use when something is looked into.
+type debugging struct{ slog.Handler }
 
-func (h onlyWarnings) Enabled(ctx context.Context, l slog.Level) bool {
-	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, l)
+func (h debugging) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, slog.LevelDebug)
 }
 
-func (h onlyWarnings) WithAttrs(a []slog.Attr) slog.Handler {
-	return onlyWarnings{h.Handler.WithAttrs(a)}
+func (h debugging) Handle(ctx context.Context, r slog.Record) error {
+	r.Level = slog.LevelDebug
+	return h.Handler.Handle(ctx, r)
 }
 
-func (h onlyWarnings) WithGroup(name string) slog.Handler {
-	return onlyWarnings{h.Handler.WithGroup(name)}
-}
+func (h debugging) WithAttrs(a []slog.Attr) slog.Handler { return debugging{h.Handler.WithAttrs(a)} }
+
+func (h debugging) WithGroup(name string) slog.Handler { return debugging{h.Handler.WithGroup(name)} }

@@ -47,6 +47,10 @@ func (t *trial) serve(ctx context.Context) (*fleet, error) {
 // config is the configuration of the n-th program.
 func (f *fleet) config(n int) (string, error) {
 	t := f.t
+	path := filepath.Join(t.site.Dir, fmt.Sprintf("m%d.toml", n))
+	if t.toml != "" {
+		return path, os.WriteFile(path, []byte(t.toml), 0o600)
+	}
 	database := t.o.Database
 	if database == "" {
 		database = filepath.Join(t.site.Dir, "nights.db")
@@ -76,7 +80,6 @@ every = "0 5 * * *"
 job = "prune"
 every = "30 5 * * sun"
 `, database, n, t.site.AccountURL("{user}"))
-	path := filepath.Join(t.site.Dir, fmt.Sprintf("m%d.toml", n))
 	return path, os.WriteFile(path, []byte(text), 0o600)
 }
 
@@ -193,6 +196,7 @@ type run struct {
 	Account string    `json:"account"`
 	State   string    `json:"state"`
 	Due     time.Time `json:"due"`
+	Started time.Time `json:"started"`
 	Error   string    `json:"error"`
 }
 

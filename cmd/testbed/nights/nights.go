@@ -88,7 +88,7 @@ type trial struct {
 	restante *site.Restante
 	program  string
 	clock    string // file that the programs read the time from
-	toml     string
+	toml     string // the programs' configuration; empty: that of nights
 	random   *rand.Rand
 	accounts []*account
 	next     int // message to use

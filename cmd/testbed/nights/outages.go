@@ -1,0 +1,234 @@
+package nights
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"restante/cmd/testbed/site"
+)
+
+// OutageOptions say what goes away, and for how long.
+type OutageOptions struct {
+	Options
+	Away  time.Duration // the S3 server and the database, one after the other
+	Half  time.Duration // how long the mail server refuses every second connection
+	IMAP  string        // host:port of the mail server
+	Every time.Duration // between backups of an account
+}
+
+// An Outage is what was seen of one.
+type Outage struct {
+	What    string
+	Away    time.Duration
+	Refused int64 // connections
+	Opened  []string
+	Cleared []string
+	Back    time.Duration // from its end until every account was backed up again
+}
+
+// String is the outage in a line.
+func (o Outage) String() string {
+	return fmt.Sprintf("%s for %v: %d connections refused, %d alerts told (%s), %d cleared, every account backed up again %v after its end",
+		o.What, o.Away, o.Refused, len(o.Opened), strings.Join(o.Opened, "; "), len(o.Cleared), o.Back.Round(time.Second))
+}
+
+// Outages has restante serve back accounts up again and again, in the S3 server
+// and with PostgreSQL, and takes away the way to each server for a while. In
+// the end all mail is in the repository.
+func Outages(ctx context.Context, s *site.Site, program string, o OutageOptions) (list []Outage, err error) {
+	t := &trial{o: o.Options, site: s, program: program, random: rand.New(rand.NewPCG(o.Seed, 1)), report: Report{Options: o.Options}}
+	mail, err := newGate(o.IMAP, "* BYE [UNAVAILABLE] come again\r\n")
+	if err != nil {
+		return nil, err
+	}
+	store, err := url.Parse(s.S3)
+	if err != nil {
+		return nil, err
+	}
+	endpoint, err := url.Parse(store.Query().Get("endpoint"))
+	if err != nil {
+		return nil, err
+	}
+	objects, err := newGate(endpoint.Host, "")
+	if err != nil {
+		return nil, err
+	}
+	database, err := url.Parse(o.Database)
+	if err != nil {
+		return nil, err
+	}
+	queue, err := newGate(database.Host, "")
+	if err != nil {
+		return nil, err
+	}
+	endpoint.Host = objects.address()
+	query := store.Query()
+	query.Set("endpoint", endpoint.String())
+	store.RawQuery = query.Encode()
+	s.S3 = store.String()
+	database.Host = queue.address()
+	t.o.Database, t.o.Bucket, t.o.Machines = database.String(), true, 1
+	told, err := listen()
+	if err != nil {
+		return nil, err
+	}
+	if err := t.prepare(ctx); err != nil {
+		return nil, err
+	}
+	t.toml = fmt.Sprintf(`time-zone = "UTC"
+[serve]
+database = %q
+[group.all]
+list = "users.csv"
+url = "imap+insecure://{user}@%s"
+master = "boss"
+password-file = "master"
+name = "{user}"
+connections = 1
+[schedule.often]
+every = "@every %s"
+[alerts]
+settle = "20s"
+[[alerts.webhook]]
+url = "http://%s/"
+`, t.o.Database, mail.address(), o.Every, told.l.Addr())
+	f := &fleet{t: t}
+	if err := f.start(ctx, 0); err != nil {
+		return nil, errors.Join(err, f.stop())
+	}
+	defer f.stop()
+	if err := f.again(ctx, time.Now(), t.o.Accounts); err != nil {
+		return nil, err
+	}
+	for _, what := range []struct {
+		name string
+		g    *gate
+		away time.Duration
+		half bool
+	}{{"the database", queue, o.Away, false}, {"the S3 server", objects, o.Away, false}, {"every second connection to the mail server", mail, o.Half, true}} {
+		out := Outage{What: what.name, Away: what.away}
+		s.Say("outages: %s is away for %v", what.name, what.away)
+		told.take()
+		if what.half {
+			what.g.half.Store(true)
+		} else {
+			what.g.close()
+		}
+		if err := t.each(func(a *account, random *rand.Rand) error { return t.change(ctx, a, random, 1+random.IntN(3), 0) }); err != nil {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(what.away):
+		}
+		what.g.shut.Store(false)
+		what.g.half.Store(false)
+		back := time.Now()
+		if err := f.again(ctx, back, t.o.Accounts); err != nil {
+			return nil, fmt.Errorf("after %s was away: %w", what.name, err)
+		}
+		out.Back, out.Refused = time.Since(back), what.g.refused.Load()
+		time.Sleep(2 * time.Minute) // until it is seen to be over, and that was told
+		for _, d := range told.take() {
+			switch d.Event {
+			case "opened":
+				out.Opened = append(out.Opened, d.Title)
+			case "cleared":
+				out.Cleared = append(out.Cleared, d.Title)
+			}
+		}
+		s.Say("%s", out)
+		list = append(list, out)
+	}
+	if err := f.stop(); err != nil {
+		return nil, err
+	}
+	for _, a := range t.accounts {
+		snapshots, err := t.restante.Snapshots(ctx, a.name)
+		if err != nil {
+			return nil, err
+		}
+		if err := t.restore(ctx, snapshots[len(snapshots)-1], a.mail); err != nil {
+			return nil, fmt.Errorf("%s in the end: %w", a.name, err)
+		}
+	}
+	_, err = t.restante.Do(ctx, "check", "--read-data")
+	return list, err
+}
+
+// again waits until every account was backed up by a run that began after that.
+func (f *fleet) again(ctx context.Context, since time.Time, accounts int) error {
+	for deadline := time.Now().Add(75 * time.Minute); ; time.Sleep(time.Second) { // a run that failed often waits for an hour
+		list, err := f.runs(ctx, "--job", "backup", "-n", fmt.Sprint(6*accounts))
+		if err != nil {
+			return err
+		}
+		done := map[string]bool{}
+		for _, r := range list {
+			if r.State == "done" && r.Started.After(since) {
+				done[r.Account] = true
+			}
+		}
+		switch {
+		case len(done) == accounts:
+			return nil
+		case time.Now().After(deadline):
+			return fmt.Errorf("%d of %d accounts were backed up", len(done), accounts)
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// A listener is who is told.
+type listener struct {
+	l  net.Listener
+	mu sync.Mutex // guards what follows
+	// documents are those that came since they were taken.
+	documents []document
+}
+
+// A document is what a webhook sends, as far as it matters here.
+type document struct {
+	Event string `json:"event"`
+	Title string `json:"title"`
+}
+
+func listen() (*listener, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	told := &listener{l: l}
+	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+		var d document
+		if err != nil || json.Unmarshal(b, &d) != nil {
+			http.Error(w, "what is that?", http.StatusBadRequest)
+			return
+		}
+		told.mu.Lock()
+		defer told.mu.Unlock()
+		told.documents = append(told.documents, d)
+	}))
+	return told, nil
+}
+
+func (l *listener) take() []document {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := l.documents
+	l.documents = nil
+	return list
+}
