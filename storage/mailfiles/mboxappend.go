@@ -228,10 +228,11 @@ func (a *MboxAppender) writeJournal(size int64) error {
 	if err == nil {
 		err = file.Sync()
 	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return err
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = a.root.Rename(next, a.journal())
 	}
-	if err := a.root.Rename(next, a.journal()); err != nil {
+	if err != nil { // the disk is full: an empty file has room and is of no use
+		a.root.Remove(next)
 		return err
 	}
 	a.durable = size
