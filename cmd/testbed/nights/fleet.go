@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +25,9 @@ type fleet struct {
 	mu      sync.Mutex // guards what follows
 	serving []*serving
 	peak    int64 // octets of memory that one had
+	// requests to the store, of the first program since it was started last.
+	requests int64
+	metrics  string // where it tells of them
 }
 
 // serving is one of them.
@@ -55,6 +61,16 @@ func (f *fleet) config(n int) (string, error) {
 	if database == "" {
 		database = filepath.Join(t.site.Dir, "nights.db")
 	}
+	listen := ""
+	if n == 0 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return "", err
+		}
+		f.metrics = l.Addr().String()
+		l.Close()
+		listen = fmt.Sprintf("listen = %q\n", f.metrics)
+	}
 	text := fmt.Sprintf(`keep = "daily 14, weekly 8"
 time-zone = "UTC"
 [serve]
@@ -63,7 +79,7 @@ machine = "m%d"
 at-once = 16
 per-server = 48
 dead-after = "8s"
-[group.all]
+%s[group.all]
 list = "users.csv"
 url = %q
 master = "boss"
@@ -79,7 +95,7 @@ every = "0 5 * * *"
 [schedule.prune]
 job = "prune"
 every = "30 5 * * sun"
-`, database, n, t.site.AccountURL("{user}"))
+`, database, n, listen, t.site.AccountURL("{user}"))
 	return path, os.WriteFile(path, []byte(text), 0o600)
 }
 
@@ -156,9 +172,29 @@ func (f *fleet) measure() {
 	}
 }
 
+// count asks the first program how many requests to the store it has made.
+func (f *fleet) count() {
+	r, err := http.Get("http://" + f.metrics + "/metrics")
+	if err != nil {
+		return // it has been killed, or has nowhere to tell
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(r.Body, 64<<20))
+	if err != nil {
+		return
+	}
+	for line := range bytes.Lines(b) {
+		if rest, ok := bytes.CutPrefix(line, []byte("restante_store_requests_total ")); ok {
+			n, _ := strconv.ParseFloat(string(bytes.TrimSpace(rest)), 64)
+			f.requests = int64(n)
+		}
+	}
+}
+
 // stop tells all to stop, and waits. It may be called again.
 func (f *fleet) stop() error {
 	f.measure()
+	f.count()
 	f.mu.Lock()
 	list := f.serving
 	f.serving = nil

@@ -53,6 +53,7 @@ type Report struct {
 	Others     time.Duration // all others together, without those in which one was killed
 	OthersOf   int           // how many those are
 	Memory     int64         // octets that one process had at most
+	Requests   int64         // to the store, of a single process, all nights; 0: not known
 	ObjectsNew []int         // objects written in each night
 }
 
@@ -68,6 +69,9 @@ func (r *Report) String() string {
 		r.Accounts, r.Nights, plural(r.Machines, "process", "processes"), r.Kills, r.Runs, r.Twice, r.Snapshots, r.Restored)
 	s += fmt.Sprintf("first night %v (%s accounts a minute), later ones %s accounts a minute; %d messages of %.1f MiB appended, %d expunged; %.1f MiB stored in %d objects; memory %.0f MiB at most\n",
 		r.First.Round(100*time.Millisecond), perMinute(r.First, 1), perMinute(r.Others, r.OthersOf), r.Appended, float64(r.Raw)/(1<<20), r.Expunged, float64(r.Stored)/(1<<20), r.Objects, float64(r.Memory)/(1<<20))
+	if r.Machines == 1 && r.Requests > 0 {
+		s += fmt.Sprintf("%d requests to the store, %.2f for each backup, with forget and prune\n", r.Requests, float64(r.Requests)/float64(r.Runs))
+	}
 	return s + fmt.Sprintf("objects in the store after each night: %v", r.ObjectsNew)
 }
 
@@ -124,7 +128,7 @@ func Run(ctx context.Context, s *site.Site, program string, o Options) (*Report,
 	if err := fleet.stop(); err != nil {
 		return nil, err
 	}
-	t.report.Memory = fleet.peak
+	t.report.Memory, t.report.Requests = fleet.peak, fleet.requests
 	return &t.report, t.prove(ctx)
 }
 
