@@ -226,7 +226,9 @@ func TestWritersPrunersForgettersAndReadersAtOnce(t *testing.T) {
 			t.Fatalf("seed %d", seed)
 		}
 	}
-	for _, what := range []string{"commits", "commits refused", "forgets", "prunes with something to do", "restores"} {
+	// How many commits are refused is left to chance here; the simulation has
+	// schedules in which they are.
+	for _, what := range []string{"commits", "forgets", "prunes with something to do", "restores"} {
 		if total[what] < 3 {
 			t.Errorf("too few %s: %v", what, total)
 		}
