@@ -31,6 +31,7 @@ type job struct {
 	draft   *storage.Draft
 	status  Status
 	doubt   bool // something was left out: the next run must look again
+	givenUp bool // the folder was, with what was read of it until then
 	missing []storage.Missing
 	saved   storage.SavedFolder // when done
 	// exists are the UIDs that the survey found, and expunged those that were not
@@ -97,11 +98,7 @@ func (j *job) keep(ctx context.Context) (err error) {
 	}
 	j.run.o.Progress.FoldersDone.Add(1)
 	if s := j.listed.Status; s != nil {
-		// It is unchanged, so it has as many as the last snapshot has.
-		j.run.mu.Lock()
-		j.run.stats.Listed += int64(s.Messages)
-		j.run.stats.Unproven += max(0, int64(s.Messages)-j.parent.Messages)
-		j.run.mu.Unlock()
+		j.run.counted(int(s.Messages), max(0, int(int64(s.Messages)-j.parent.Messages)))
 	}
 	return err
 }
@@ -230,6 +227,33 @@ func (r *run) setIncomplete() {
 
 // finish saves a job whose chunks are all read.
 func (j *job) finish(ctx context.Context) error {
+	listed, lacking, known, err := j.save(ctx)
+	if err != nil {
+		return err
+	}
+	r := j.run
+	r.counted(listed, lacking)
+	if lacking > known {
+		r.note("folder %q: %s that the server lists are not in the snapshot, and nobody knows why", j.name, count(int64(lacking-known)))
+		r.setIncomplete()
+	}
+	r.o.Progress.FoldersDone.Add(1)
+	return nil
+}
+
+// counted adds messages that the source listed, and those of them that the
+// snapshot lacks.
+func (r *run) counted(listed, lacking int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stats.Listed += int64(listed)
+	r.stats.Unproven += int64(lacking)
+}
+
+// save is finish for what the job's own mutex guards, which must not be held
+// where the run's is wanted. It tells how many messages the source listed, how
+// many of those the saved folder lacks, and of how many that is known.
+func (j *job) save(ctx context.Context) (listed, lacking, known int, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	slices.SortFunc(j.missing, func(a, b storage.Missing) int { return int(int64(a.UID) - int64(b.UID)) })
@@ -244,52 +268,39 @@ func (j *job) finish(ctx context.Context) error {
 			f.HighestModSeq, f.Counted = j.status.HighestModSeq, int64(j.status.Messages)
 		}
 	})
-	saved, err := j.draft.Save(ctx)
-	if err != nil {
-		return err
+	if j.saved, err = j.draft.Save(ctx); err != nil {
+		return 0, 0, 0, err
 	}
-	if err := j.complete(ctx); err != nil {
-		return err
+	lacking, err = j.lacking(ctx)
+	listed = len(j.exists) - len(j.expunged)
+	j.exists = nil
+	if known = len(j.missing); j.givenUp {
+		known = lacking // it is said already
 	}
-	j.saved = saved
-	j.run.o.Progress.FoldersDone.Add(1)
-	return nil
+	return listed, lacking, known, err
 }
 
-// complete reads back which messages the saved folder has, and counts those
-// that the source listed and that it lacks. They should be those that are said
-// to be missing; where there are more, that is said, and the run is incomplete.
-func (j *job) complete(ctx context.Context) error {
-	rest, lacking := j.exists, 0
-	for has, err := range j.draft.Folder().Flags(ctx) {
-		if err != nil {
-			return &LocalError{Err: fmt.Errorf("folder %q: read back what was saved: %w", j.name, err)}
-		}
-		for ; len(rest) > 0 && rest[0] < has.UID; rest = rest[1:] {
+// lacking reads back which messages the saved folder has, and counts those that
+// the source listed and that it lacks.
+func (j *job) lacking(ctx context.Context) (n int, err error) {
+	rest := j.exists
+	next := func(before uint32, all bool) {
+		for ; len(rest) > 0 && (all || rest[0] < before); rest = rest[1:] {
 			if !j.expunged[rest[0]] {
-				lacking++
+				n++
 			}
 		}
-		if len(rest) > 0 && rest[0] == has.UID {
+	}
+	for has, err := range j.draft.Folder().Flags(ctx) {
+		if err != nil {
+			return 0, &LocalError{Err: fmt.Errorf("folder %q: read back what was saved: %w", j.name, err)}
+		}
+		if next(has.UID, false); len(rest) > 0 && rest[0] == has.UID {
 			rest = rest[1:]
 		}
 	}
-	for _, uid := range rest {
-		if !j.expunged[uid] {
-			lacking++
-		}
-	}
-	r := j.run
-	r.mu.Lock()
-	r.stats.Listed += int64(len(j.exists) - len(j.expunged))
-	r.stats.Unproven += int64(lacking)
-	r.mu.Unlock()
-	if lacking > len(j.missing) {
-		r.note("folder %q: %s that the server lists are not in the snapshot, and nobody knows why", j.name, count(int64(lacking-len(j.missing))))
-		r.setIncomplete()
-	}
-	j.exists = nil
-	return nil
+	next(0, true)
+	return n, nil
 }
 
 // soFar saves the folder as it is now, for a partial snapshot; not ok means

@@ -1,7 +1,6 @@
 package backup
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,96 +9,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"restante/storage"
 	"restante/storage/ledger"
-	"restante/storage/objects"
 )
-
-func newRepository(t *testing.T) *storage.Repository {
-	t.Helper()
-	r, err := storage.Init(t.Context(), objects.NewMemory(), storage.Lock{Passphrase: "x", WorkFactor: 1}, storage.Options{CacheDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { r.Close() })
-	return r
-}
-
-func options(t *testing.T, repo *storage.Repository) Options {
-	t.Helper()
-	vault, err := repo.VaultID(storage.DefaultVault)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return Options{Account: "alice", Vault: vault, Pause: func(ctx context.Context, _ int) error { return ctx.Err() }}
-}
-
-func run1(t *testing.T, repo *storage.Repository, s Source) *Result {
-	t.Helper()
-	result, err := Run(t.Context(), repo, s, options(t, repo))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return result
-}
-
-// A view is all that a snapshot must have kept.
-type view map[string]map[string]string // folder → UIDVALIDITY and UID → flags, date and octets
-
-func (s *fakeServer) view() view {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v := view{}
-	for name, f := range s.folders {
-		v[name] = map[string]string{}
-		for uid, m := range f.messages {
-			v[name][fmt.Sprintf("%d/%d", f.validity, uid)] = fmt.Sprintf("%q %d %s", slices.Sorted(slices.Values(m.flags)), m.date.Unix(), m.body)
-		}
-	}
-	return v
-}
-
-func snapshotView(t *testing.T, repo *storage.Repository, s storage.Snapshot) view {
-	t.Helper()
-	tree, err := repo.OpenSnapshot(t.Context(), s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := view{}
-	for _, f := range tree.Folders {
-		v[f.Name()] = map[string]string{}
-		for m, err := range f.All(t.Context()) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			var b bytes.Buffer
-			if err := repo.WriteMessage(t.Context(), &b, s.Vault, m.Recipe); err != nil {
-				t.Fatal(err)
-			}
-			v[f.Name()][fmt.Sprintf("%d/%d", f.UIDValidity, m.UID)] = fmt.Sprintf("%q %d %s", slices.Sorted(slices.Values(m.Flags)), m.InternalDate.Unix(), b.String())
-		}
-	}
-	return v
-}
-
-func wantView(t *testing.T, what string, got, want view) {
-	t.Helper()
-	if !slices.Equal(slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want))) {
-		t.Fatalf("%s: folders %q, want %q", what, slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
-	}
-	for name := range want {
-		for place, m := range want[name] {
-			if got[name][place] != m {
-				t.Fatalf("%s: folder %q, %s: %.80q, want %.80q", what, name, place, got[name][place], m)
-			}
-		}
-		if len(got[name]) != len(want[name]) {
-			t.Fatalf("%s: folder %q has %d messages, want %d", what, name, len(got[name]), len(want[name]))
-		}
-	}
-}
 
 func TestEverySnapshotIsTheAccountAsItWas(t *testing.T) {
 	t.Parallel()
@@ -328,76 +241,6 @@ func TestServerThatContradictsItselfRemovesNothing(t *testing.T) {
 	wantView(t, "when it is well again", snapshotView(t, repo, result.Snapshot), s.view())
 }
 
-func TestInterruptedFirstBackupGoesOnWhereItWas(t *testing.T) {
-	t.Parallel()
-	repo := newRepository(t)
-	s := newFake()
-	s.parallel = 1
-	for i := range 6 {
-		s.deliver(fmt.Sprintf("Folder %d", i), 1000)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	s.onFetch = func(string, uint32) {
-		if s.fetched == 3500 {
-			cancel()
-		}
-	}
-	o := options(t, repo)
-	o.CommitBytes = 100_000
-	if _, err := Run(ctx, repo, s, o); !errors.Is(err, context.Canceled) {
-		t.Fatal(err)
-	}
-	partial, ok := repo.Latest("alice")
-	if !ok || !partial.Marks.Has(ledger.Partial) || partial.Messages < 3000 {
-		t.Fatalf("%v %+v", ok, partial)
-	}
-	if n := len(repo.Snapshots("alice")); n != 1 {
-		t.Errorf("%d partial snapshots are left", n)
-	}
-	s.onFetch, s.fetched = nil, 0
-	result := run1(t, repo, s)
-	if s.fetched > 3000 {
-		t.Errorf("%d messages were read again", s.fetched)
-	}
-	wantView(t, "in the end", snapshotView(t, repo, result.Snapshot), s.view())
-}
-
-func TestPartialSnapshotKeepsWhatTheRunDidNotComeTo(t *testing.T) {
-	t.Parallel()
-	repo := newRepository(t)
-	s := newFake()
-	s.parallel = 1
-	for i := range 4 {
-		s.deliver(fmt.Sprintf("Folder %d", i), 700)
-	}
-	full := run1(t, repo, s)
-	for i := range 4 {
-		s.deliver(fmt.Sprintf("Folder %d", i), 600)
-	}
-	s.mu.Lock()
-	delete(s.folders, "Folder 3")
-	s.mu.Unlock()
-	ctx, cancel := context.WithCancel(t.Context())
-	s.fetched = 0
-	s.onFetch = func(string, uint32) {
-		if s.fetched == 700 {
-			cancel()
-		}
-	}
-	o := options(t, repo)
-	o.CommitBytes = 1
-	if _, err := Run(ctx, repo, s, o); !errors.Is(err, context.Canceled) {
-		t.Fatal(err)
-	}
-	partial, _ := repo.Latest("alice")
-	if !partial.Marks.Has(ledger.Partial) || partial.Messages < full.Snapshot.Messages+512 || partial.Folders != 4 {
-		t.Errorf("%+v", partial)
-	}
-	if n := len(repo.Snapshots("alice")); n != 2 {
-		t.Errorf("%d snapshots, want the full and the last partial one", n)
-	}
-}
-
 func TestNewEpochIsMatchedWithoutReadingItAll(t *testing.T) {
 	t.Parallel()
 	repo := newRepository(t)
@@ -523,41 +366,4 @@ func TestBusyServerGetsFewerConnections(t *testing.T) {
 	}
 	result := run1(t, repo, s)
 	wantView(t, "busy", snapshotView(t, repo, result.Snapshot), s.view())
-}
-
-// What is asked for at once is measured in octets: a kill must not cost the
-// hours that 512 large messages take.
-func TestLargeMessagesDoNotPutOffThePartialSnapshot(t *testing.T) {
-	t.Parallel()
-	repo := newRepository(t)
-	s := newFake()
-	s.parallel = 1
-	s.deliver("INBOX", 600)
-	s.deliver("Small", 3000)
-	for uid, m := range s.folders["INBOX"].messages {
-		m.body += strings.Repeat(fmt.Sprintf("a long line in the message %d\r\n", uid), 1000)
-	}
-	most, fetches := map[string]int{}, map[string]int{}
-	s.fetchErr = func(folder string, uids []uint32) error {
-		octets := 0
-		for _, uid := range uids {
-			octets += len(s.folders[folder].messages[uid].body)
-		}
-		most[folder] = max(most[folder], octets)
-		fetches[folder]++
-		return nil
-	}
-	o := options(t, repo)
-	o.CommitBytes, o.CommitEvery, o.Progress = 4<<20, time.Hour, new(Progress)
-	result, err := Run(t.Context(), repo, s, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantView(t, "all", snapshotView(t, repo, result.Snapshot), s.view())
-	if most["INBOX"] > 1<<20 || o.Progress.Commits.Load() < 4 {
-		t.Errorf("%d octets were asked for at once, and there were %d commits", most["INBOX"], o.Progress.Commits.Load())
-	}
-	if fetches["Small"] > 10 {
-		t.Errorf("3000 small messages were asked for in %d parts", fetches["Small"])
-	}
 }
