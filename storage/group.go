@@ -101,21 +101,14 @@ func (r *room) leave(m *Writer) {
 	}
 }
 
-// saved is what a member's share of what was written is.
-func (r *room) saved(m *Writer) (stored, raw int64) {
-	r.w.mu.Lock()
-	defer r.w.mu.Unlock()
-	return m.stored, m.raw
-}
-
 // spread notes packs that were written and are not committed yet: every member
 // may have blobs in them, so its snapshots need them, and has written as much of
 // them as it brought octets. The caller holds mu.
 func (w *Writer) spread(written []index.Pack) {
-	for _, p := range written {
-		w.used[p.ID] = struct{}{}
-	}
-	if w.members == nil {
+	if w.members == nil { // it is nobody's but its own
+		for _, p := range written {
+			w.used[p.ID] = struct{}{}
+		}
 		return
 	}
 	var raw, stored int64

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,29 +14,11 @@ import (
 	"restante/storage/objects"
 )
 
-// saveTree saves mail and the tree of a snapshot that has it, and commits
-// nothing.
-func saveTree(t *testing.T, w *Writer, account string, mail [][]byte) Snapshot {
+// save saves the next snapshot of an account, and commits nothing.
+func save(t *testing.T, w *Writer, account string, mail [][]byte) Snapshot {
 	t.Helper()
-	d := w.Draft(nil)
-	d.Describe(func(f *Folder) { f.Levels = []string{"INBOX"} })
-	var list []Message
-	for i, m := range mail {
-		saved, err := w.SaveMessage(strings.NewReader(string(m)), int64(len(m)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, Message{UID: uint32(i + 1), Size: int64(len(m)), Recipe: saved.Recipe, Flags: []string{`\Seen`}})
-	}
-	if err := d.Add(list); err != nil {
-		t.Fatal(err)
-	}
-	folder, err := d.Save(t.Context())
+	s, err := saveNext(t.Context(), w, account, 1, mail)
 	if err != nil {
-		t.Fatal(err)
-	}
-	s := Snapshot{ID: NewID(), Account: account}
-	if err := w.SaveTree("test", []SavedFolder{folder}, &s); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -81,7 +62,7 @@ func TestMembersOfAGroupShareAPackAndAnEntry(t *testing.T) {
 	var wg sync.WaitGroup
 	for i, w := range list {
 		wg.Go(func() {
-			one := []Snapshot{saveTree(t, w, fmt.Sprint("account", i), mails[i])}
+			one := []Snapshot{save(t, w, fmt.Sprint("account", i), mails[i])}
 			if err := w.Commit(t.Context(), one, nil, nil); err != nil {
 				t.Error(err)
 			}
@@ -114,8 +95,8 @@ func TestAMemberThatGivesUpTakesNothingFromTheOthers(t *testing.T) {
 	_, list := join(t, r, 3)
 	random := rand.New(rand.NewPCG(50, 2))
 	mail := testMail(random, 5)
-	lost := saveTree(t, list[0], "lost", testMail(random, 5))
-	kept, late := saveTree(t, list[1], "kept", mail), saveTree(t, list[2], "late", mail)
+	lost := save(t, list[0], "lost", testMail(random, 5))
+	kept, late := save(t, list[1], "kept", mail), save(t, list[2], "late", mail)
 	// One gives up while it waits for the others.
 	ctx, cancel := context.WithCancel(t.Context())
 	gaveUp := make(chan error)
@@ -152,8 +133,8 @@ func TestOfAGroupOnlyWhoeverNeedsARemovedPackBeginsAgain(t *testing.T) {
 	old, fresh := testMail(random, 30), testMail(random, 5)
 	first := backUp(t, r, "gone", 1, old)
 	_, list := join(t, r, 2)
-	needs := saveTree(t, list[0], "needs", old)
-	free := saveTree(t, list[1], "free", fresh)
+	needs := save(t, list[0], "needs", old)
+	free := save(t, list[1], "free", fresh)
 	if err := pruner.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -179,12 +160,12 @@ func TestAMemberDoesNotWaitForOthersForEver(t *testing.T) {
 	g, list := join(t, r, 2)
 	g.wait = time.Millisecond
 	mail := testMail(rand.New(rand.NewPCG(50, 4)), 5)
-	s := saveTree(t, list[0], "one", mail)
+	s := save(t, list[0], "one", mail)
 	if err := list[0].Commit(t.Context(), []Snapshot{s}, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	// The other one has blobs in the pack that was committed, and goes on.
-	other := saveTree(t, list[1], "two", mail)
+	other := save(t, list[1], "two", mail)
 	list[0].Close()
 	if err := list[1].Commit(t.Context(), []Snapshot{other}, nil, nil); err != nil {
 		t.Fatal(err)
@@ -201,7 +182,7 @@ func TestAGroupGoesOnAfterTheStoreFailed(t *testing.T) {
 	r := newRepository(t, broken, t.TempDir())
 	g, list := join(t, r, 1)
 	mail := testMail(rand.New(rand.NewPCG(50, 5)), 5)
-	s := saveTree(t, list[0], "one", mail)
+	s := save(t, list[0], "one", mail)
 	broken.fail.Store(true)
 	if err := list[0].Commit(t.Context(), []Snapshot{s}, nil, nil); !errors.Is(err, objects.ErrRefused) {
 		t.Fatalf("the store refuses: %v", err)
@@ -213,7 +194,7 @@ func TestAGroupGoesOnAfterTheStoreFailed(t *testing.T) {
 	}
 	t.Cleanup(w.Close)
 	list[0].Close()
-	again := saveTree(t, w, "one", mail)
+	again := save(t, w, "one", mail)
 	if err := w.Commit(t.Context(), []Snapshot{again}, nil, nil); err != nil {
 		t.Fatal(err)
 	}

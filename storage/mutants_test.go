@@ -56,7 +56,7 @@ var mutants = []mutant{
 
 	// Writers.
 	{"a commit is not validated", []edit{{"commit.go", "return c, check(s, c, bases, used)", "if ON {\n\t\t\treturn c, nil\n\t\t}\n\t\treturn c, check(s, c, bases, used)"}}, simAny},
-	{"a commit does not ask whether its own packs were condemned", []edit{{"group.go", "\t\tw.used[p.ID] = struct{}{}\n", "\t\tif !ON {\n\t\t\tw.used[p.ID] = struct{}{}\n\t\t}\n"}}, simAny},
+	{"a commit does not ask whether its own packs were condemned", []edit{{"group.go", "\t\t\tw.used[p.ID] = struct{}{}\n", "\t\t\tif !ON {\n\t\t\t\tw.used[p.ID] = struct{}{}\n\t\t\t}\n"}}, simAny},
 	{"a commit does not ask whether its parent is there", []edit{{"commit.go", "\tif len(bases) > 0 {\n", "\tif len(bases) > 0 && !ON {\n"}}, simParents},
 	{"a commit does not ask for the packs of what it did not store again", []edit{{"save.go", "\t\tm.used[where.Pack] = struct{}{}\n", "\t\tif !ON {\n\t\t\tm.used[where.Pack] = struct{}{}\n\t\t}\n"}}, simAny},
 	{"a commit does not wait for its packs", []edit{{"save.go", `		if err := w.write(last); err != nil {

@@ -76,34 +76,8 @@ func tryBackUp(ctx context.Context, r *Repository, account string, first uint32,
 		return none, err
 	}
 	defer w.Close()
-	s := Snapshot{ID: NewID(), Account: account, Started: time.Now().Unix(), Finished: time.Now().Unix()}
-	var parent *Folder
-	if latest, ok := r.Latest(account); ok {
-		s.Parent = latest.ID
-		tree, err := r.OpenSnapshot(ctx, latest)
-		if err != nil {
-			return none, err
-		}
-		parent = tree.Folder([]string{"INBOX"})
-	}
-	d := w.Draft(parent)
-	d.Describe(func(f *Folder) { f.Levels, f.UIDValidity = []string{"INBOX"}, 7 })
-	var list []Message
-	for i, m := range mail {
-		saved, err := w.SaveMessage(bytes.NewReader(m), int64(len(m)))
-		if err != nil {
-			return none, err
-		}
-		list = append(list, Message{UID: first + uint32(i), Size: int64(len(m)), Recipe: saved.Recipe, Flags: []string{`\Seen`}})
-	}
-	if err := d.Add(list); err != nil {
-		return none, err
-	}
-	saved, err := d.Save(ctx)
+	s, err := saveNext(ctx, w, account, first, mail)
 	if err != nil {
-		return none, err
-	}
-	if err := w.SaveTree("test", []SavedFolder{saved}, &s); err != nil {
 		return none, err
 	}
 	for _, tell := range before {

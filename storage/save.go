@@ -45,8 +45,8 @@ type Writer struct {
 	open    [pack.Structure + 1]segmentDraft
 	pending map[BlobID]struct{} // saved, and not in the index yet
 	recent  map[BlobID][]byte   // structure among them, for drafts that go on
-	// used are packs that the next snapshots need. Those of a member are guarded
-	// by the shared Writer's mu.
+	// used are packs that the next snapshots need: of a member, guarded by the
+	// shared Writer's mu, which has none itself.
 	used    map[ulid.ULID]struct{}
 	pack    *pack.Builder
 	written []index.Pack // in the store, not committed
@@ -108,18 +108,6 @@ func (w *Writer) Close() {
 
 // Vault is the id of the vault written to.
 func (w *Writer) Vault() ID { return w.v.id }
-
-// Saved tells how many octets were written to the store, and how many octets
-// of new blobs they hold. What members of a group wrote together counts for each
-// as much as it brought.
-func (w *Writer) Saved() (stored, raw int64) {
-	if w.room != nil {
-		return w.room.saved(w)
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.stored, w.raw
-}
 
 // SavedMessage is what SaveMessage made of a message.
 type SavedMessage struct {
@@ -333,15 +321,6 @@ func (w *Writer) write(b *pack.Builder) error {
 		w.stored += int64(len(octets))
 	})
 	return nil
-}
-
-// Flush makes all that was saved so far durable. It is in the repository only
-// after a Commit.
-func (w *Writer) Flush() error {
-	w = w.shared()
-	w.gate.Lock()
-	defer w.gate.Unlock()
-	return w.flush()
 }
 
 // flush seals and writes all that was saved. The caller holds gate.

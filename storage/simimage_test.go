@@ -321,34 +321,8 @@ func (a *simActor) save(first uint32, mail [][]byte, before func(Snapshot)) (Sna
 	}
 	defer w.Close()
 	w.sealers = make(chan struct{}, 1)
-	s := Snapshot{ID: NewID(), Account: a.name, Started: time.Now().Unix(), Finished: time.Now().Unix()}
-	var parent *Folder
-	if latest, ok := r.Latest(a.name); ok {
-		s.Parent = latest.ID
-		tree, err := r.OpenSnapshot(ctx, latest)
-		if err != nil {
-			return none, err
-		}
-		parent = tree.Folder([]string{"INBOX"})
-	}
-	d := w.Draft(parent)
-	d.Describe(func(f *Folder) { f.Levels, f.UIDValidity = []string{"INBOX"}, 7 })
-	var list []Message
-	for i, m := range mail {
-		saved, err := w.SaveMessage(bytes.NewReader(m), int64(len(m)))
-		if err != nil {
-			return none, err
-		}
-		list = append(list, Message{UID: first + uint32(i), Size: int64(len(m)), Recipe: saved.Recipe, Flags: []string{`\Seen`}})
-	}
-	if err := d.Add(list); err != nil {
-		return none, err
-	}
-	saved, err := d.Save(ctx)
+	s, err := saveNext(ctx, w, a.name, first, mail)
 	if err != nil {
-		return none, err
-	}
-	if err := w.SaveTree("test", []SavedFolder{saved}, &s); err != nil {
 		return none, err
 	}
 	before(s)

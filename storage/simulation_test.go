@@ -8,11 +8,9 @@ import (
 	commandline "flag"
 	"fmt"
 	"hash/fnv"
-	"iter"
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"testing/synctest"
 	"time"
@@ -32,12 +30,6 @@ var (
 	simSchedules = commandline.Uint64("schedules", 0, "how many schedules the simulation runs; 0 for a short share")
 	simFirst     = commandline.Uint64("first", 1, "the first seed of the simulation")
 )
-
-// A simObject is an object in the simulated store.
-type simObject struct {
-	data     []byte // never changed
-	modified time.Time
-}
 
 // A simWorld is one schedule.
 type simWorld struct {
@@ -68,33 +60,6 @@ type simWorld struct {
 type simTrouble struct {
 	lost, unanswered, late, twice, slow, crash, hang, list, outage int
 	broken                                                         bool // a LIST may end early without saying so
-}
-
-// A simActor is a machine.
-type simActor struct {
-	name   string
-	index  int
-	w      *simWorld
-	random *rand.Rand // of what it decides to do
-	octets rand.PCG   // of what it takes from crypto/rand
-	tasks  []func(*simActor)
-	cache  string
-	skew   time.Duration // of what it hears of the store's clock
-	out    int           // so many requests more do not reach the store
-	life   *simLife
-	repo   *Repository
-	done   bool
-	keep   bool // the repository stays open
-	rank   int
-}
-
-// A simLife is a process on a machine, from its start to its end or its crash.
-type simLife struct {
-	ctx    context.Context
-	die    context.CancelFunc
-	dead   bool
-	faults int  // that it met
-	direct bool // nobody else is there; nothing is scheduled
 }
 
 // A simRequest is parked until the scheduler lets it through.
@@ -135,125 +100,6 @@ func newSimWorld(seed uint64, image *simImage) *simWorld {
 	w := &simWorld{seed: seed, random: rand.New(rand.NewPCG(seed, 1)), objects: maps.Clone(image.objects), counts: map[string]int{}, trace: 14695981039346656037}
 	w.truth = image.truth.clone(w)
 	return w
-}
-
-// join has a machine join that does these tasks one after another.
-func (w *simWorld) join(name string, tasks ...func(*simActor)) *simActor {
-	a := &simActor{name: name, index: len(w.actors), w: w, tasks: tasks, cache: simNoCache,
-		random: rand.New(rand.NewPCG(w.seed, 100+uint64(len(w.actors))))}
-	a.octets.Seed(w.seed, 200+uint64(len(w.actors)))
-	a.begin()
-	w.actors = append(w.actors, a)
-	return a
-}
-
-func (a *simActor) begin() {
-	a.life = &simLife{}
-	a.life.ctx, a.life.die = context.WithCancel(context.Background())
-}
-
-// run does the tasks. After a crash the next one is done by a new process.
-func (a *simActor) run() {
-	defer func() { a.done = true }()
-	for _, task := range a.tasks {
-		if a.life.dead {
-			a.letGo()
-			a.begin()
-		}
-		if a.park(&simRequest{ctx: a.life.ctx}); !a.life.dead {
-			task(a)
-		}
-	}
-	a.letGo()
-}
-
-// letGo ends a process. One that crashed writes nothing into its cache any
-// more.
-func (a *simActor) letGo() {
-	if a.repo == nil {
-		return
-	}
-	if a.life.dead {
-		a.repo.ledger = nil
-	}
-	a.repo.Close()
-	a.repo = nil
-}
-
-var errCrashed = fmt.Errorf("the machine is gone: %w", context.Canceled)
-
-// park waits until the scheduler has let a request through.
-func (a *simActor) park(r *simRequest) error {
-	w := a.w
-	r.actor = a
-	if r.life == nil {
-		r.life = a.life
-	}
-	w.mu.Lock()
-	if r.life.dead {
-		w.mu.Unlock()
-		return errCrashed
-	}
-	if err := r.ctx.Err(); err != nil {
-		w.mu.Unlock()
-		return err
-	}
-	r.answered = make(chan struct{})
-	w.parked = append(w.parked, r)
-	w.mu.Unlock()
-	<-r.answered
-	return r.err
-}
-
-// simStore is how a process sees the store.
-type simStore struct {
-	a    *simActor
-	life *simLife
-}
-
-func (s simStore) Location() string { return "the simulated store" }
-
-func (s simStore) ask(ctx context.Context, r *simRequest) (*simRequest, error) {
-	r.ctx, r.life, r.actor = ctx, s.life, s.a
-	if s.life.direct {
-		s.a.w.apply(r)
-		return r, r.err
-	}
-	return r, s.a.park(r)
-}
-
-func (s simStore) Put(ctx context.Context, name string, data []byte) error {
-	_, err := s.ask(ctx, &simRequest{op: objectstest.Put, name: name, data: slices.Clone(data)})
-	return err
-}
-
-func (s simStore) PutIfAbsent(ctx context.Context, name string, data []byte) error {
-	_, err := s.ask(ctx, &simRequest{op: objectstest.PutIfAbsent, name: name, data: slices.Clone(data)})
-	return err
-}
-
-func (s simStore) Get(ctx context.Context, name string, offset, length int64) ([]byte, error) {
-	r, err := s.ask(ctx, &simRequest{op: objectstest.Get, name: name, offset: offset, length: length})
-	return r.got, err
-}
-
-func (s simStore) Delete(ctx context.Context, name string) error {
-	_, err := s.ask(ctx, &simRequest{op: objectstest.Delete, name: name})
-	return err
-}
-
-func (s simStore) List(ctx context.Context, prefix, after string) iter.Seq2[objects.Info, error] {
-	return func(yield func(objects.Info, error) bool) {
-		r, err := s.ask(ctx, &simRequest{op: objectstest.List, name: prefix, after: after})
-		for _, info := range r.infos {
-			if !yield(info, nil) {
-				return
-			}
-		}
-		if err != nil {
-			yield(objects.Info{}, err)
-		}
-	}
 }
 
 // run runs the schedule to its end. It must be called in a bubble.
@@ -483,72 +329,6 @@ func (w *simWorld) answer(r *simRequest) {
 	w.mu.Unlock()
 	w.running = r.actor
 	close(r.answered)
-}
-
-// crash ends an actor's process: nothing that it asks for is done any more,
-// but for what is on its way.
-func (w *simWorld) crash(a *simActor) {
-	w.counts["crashes"]++
-	w.note("crash of "+a.name, nil)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	a.life.dead = true
-	w.running = a
-	var rest []*simRequest
-	for _, r := range w.parked {
-		if r.actor != a {
-			rest = append(rest, r)
-			continue
-		}
-		if r.op&objectstest.Write != 0 && !r.applied && w.wrong == nil && w.random.IntN(2) == 0 {
-			w.late = append(w.late, r.again())
-		}
-		r.err, r.got, r.infos = errCrashed, nil, nil
-		close(r.answered)
-	}
-	w.parked = rest
-	a.life.die()
-}
-
-// apply does in the store what a request asks for.
-func (w *simWorld) apply(r *simRequest) {
-	o, there := w.objects[r.name]
-	switch r.op {
-	case objectstest.Put, objectstest.PutIfAbsent:
-		if there && r.op == objectstest.PutIfAbsent {
-			r.err = fmt.Errorf("%s: %w", r, objects.ErrExists)
-			return
-		}
-		w.objects[r.name] = simObject{r.data, time.Now()}
-		w.fail(w.truth.put(r.actor.name, r.name, r.data))
-	case objectstest.Delete:
-		delete(w.objects, r.name)
-		w.fail(w.truth.removed(r.actor.name, r.name, there))
-	case objectstest.Get:
-		r.got, r.err = w.get(r, o, there)
-	case objectstest.List:
-		for name, o := range w.objects {
-			if strings.HasPrefix(name, r.name) && name > r.after {
-				r.infos = append(r.infos, objects.Info{Name: name, Size: int64(len(o.data)), Modified: o.modified.Add(r.actor.skew)})
-			}
-		}
-		slices.SortFunc(r.infos, func(a, b objects.Info) int { return strings.Compare(a.Name, b.Name) })
-	}
-}
-
-func (w *simWorld) get(r *simRequest, o simObject, there bool) ([]byte, error) {
-	if !there {
-		return nil, fmt.Errorf("%s: %w", r, objects.ErrNotFound)
-	}
-	size := int64(len(o.data))
-	length := r.length
-	if length < 0 {
-		length = max(0, size-r.offset)
-	}
-	if r.offset > size || length > size-r.offset {
-		return nil, fmt.Errorf("%s: %w", r, objects.ErrRange)
-	}
-	return slices.Clone(o.data[r.offset:][:length]), nil
 }
 
 // fail notes the first thing that must not be.
