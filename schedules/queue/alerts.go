@@ -117,14 +117,8 @@ func (q *Queue) SwapNotice(ctx context.Context, n *Notice) (ok bool, err error) 
 	if n.Clearing {
 		clearing = 1
 	}
-	zero := func(at time.Time) int64 {
-		if at.IsZero() {
-			return 0
-		}
-		return at.UnixMilli()
-	}
 	t := q.db.now(ctx)
-	args := []any{n.version + 1, n.Title, zero(n.Due), zero(n.Claimed), n.Sent, zero(n.SentAt), n.Told, clearing, n.Tries, n.Error, n.Topic, n.Way}
+	args := []any{n.version + 1, n.Title, since(n.Due), since(n.Claimed), n.Sent, since(n.SentAt), n.Told, clearing, n.Tries, n.Error, n.Topic, n.Way}
 	var changed int64
 	if n.version == 0 {
 		changed, err = t.exec("INSERT INTO restante_notice (version, title, due_at, claimed_at, sent, sent_at, told, clearing, tries, error, topic, way) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", args...)

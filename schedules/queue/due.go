@@ -98,7 +98,7 @@ func (q *Queue) Plan(ctx context.Context, plan []Entry) error {
 // never is when what never comes is due.
 const never = int64(1) << 62
 
-// milli is a time as it stands in the database; zero for none.
+// milli is a time to come as it stands in the database: never, if there is none.
 func milli(t time.Time) int64 {
 	if t.IsZero() {
 		return never
@@ -153,7 +153,7 @@ func (q *Queue) Tick(ctx context.Context) error {
 				if e.Skip && now.Sub(when(d.next)) > missed {
 					continue
 				}
-				r := Run{Kind: e.Kind, Account: e.Account, Schedule: e.Schedule, Server: e.Server, Priority: Scheduled, Due: when(d.next), NotUntil: when(d.next)}
+				r := Run{Kind: e.Kind, Account: e.Account, Schedule: e.Schedule, Server: e.Server, Priority: Scheduled, State: Waiting, Due: when(d.next), NotUntil: when(d.next)}
 				if _, err := insert(t, r); err != nil {
 					return err
 				}
@@ -173,14 +173,27 @@ func insert(t tx, r Run) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	over := 0
+	if r.State.Over() {
+		over = 1
+	}
 	n, err := t.exec(`INSERT INTO restante_run (id, kind, account, schedule, server, lane, priority, state, over, due_at, not_until,
 		given_at, started_at, ended_at, turn, tries, machine_id, machine, snapshot, result, error, class)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0, 0, 0, 0, 0, 0, '', '', '', '', '') ON CONFLICT DO NOTHING`,
-		id, r.Kind, r.Account, r.Schedule, r.Server, r.Kind.lane(), r.Priority, Waiting, r.Due.UnixMilli(), r.NotUntil.UnixMilli())
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0, 0, 0, ?, ?, ?, '', '') ON CONFLICT DO NOTHING`,
+		id, r.Kind, r.Account, r.Schedule, r.Server, r.Kind.lane(), r.Priority, r.State, over, r.Due.UnixMilli(), r.NotUntil.UnixMilli(),
+		since(r.Started), since(r.Ended), r.Machine, r.Snapshot, string(r.Result))
 	if err != nil || n == 1 {
 		return id, err
 	}
 	return id, t.row("SELECT id FROM restante_run WHERE over = 0 AND kind = ? AND account = ?", r.Kind, r.Account).Scan(&id)
+}
+
+// since is a time that is past as it stands in the database; zero for none.
+func since(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
 }
 
 // number gives the next number of that name.
@@ -194,7 +207,7 @@ func number(t tx, name string) (n int64, err error) {
 func (q *Queue) Ask(ctx context.Context, kind Kind, account, server string, priority int) (id int64, err error) {
 	now := q.o.Now()
 	err = q.db.alone(ctx, func(t tx) error {
-		if id, err = insert(t, Run{Kind: kind, Account: account, Server: server, Priority: priority, Due: now, NotUntil: now}); err != nil {
+		if id, err = insert(t, Run{Kind: kind, Account: account, Server: server, Priority: priority, State: Waiting, Due: now, NotUntil: now}); err != nil {
 			return err
 		}
 		_, err := t.exec("UPDATE restante_run SET priority = CASE WHEN priority < ? THEN priority ELSE ? END, not_until = ? WHERE id = ? AND state = ?", priority, priority, now.UnixMilli(), id, Waiting)
@@ -216,15 +229,11 @@ func (q *Queue) Restore(ctx context.Context, account string, runs []Run) error {
 			return err
 		}
 		for _, r := range runs {
-			id, err := number(t, "run")
-			if err != nil {
+			r.Account, r.NotUntil = account, r.Due
+			if r.ID, err = insert(t, r); err != nil {
 				return err
 			}
-			_, err = t.exec(`INSERT INTO restante_run (id, kind, account, schedule, server, lane, priority, state, over, due_at, not_until,
-				given_at, started_at, ended_at, turn, tries, machine_id, machine, snapshot, result, error, class)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, 0, ?, ?, 0, 0, 0, ?, ?, ?, '', '')`,
-				id, r.Kind, account, r.Schedule, r.Server, r.Kind.lane(), r.Priority, r.State, r.Due.UnixMilli(), r.Due.UnixMilli(), r.Started.UnixMilli(), r.Ended.UnixMilli(), r.Machine, r.Snapshot, string(r.Result))
-			if err != nil {
+			if err := remember(t, r); err != nil {
 				return err
 			}
 		}

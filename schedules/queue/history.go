@@ -72,15 +72,12 @@ func (q *Queue) Runs(ctx context.Context, f Filter) (list []Run, err error) {
 // the newest that brought a snapshot or did its job.
 func (q *Queue) Last(ctx context.Context) (last, good map[Subject]Run, err error) {
 	last, good = map[Subject]Run{}, map[Subject]Run{}
-	for _, into := range []struct {
-		runs  map[Subject]Run
-		where string
-	}{{last, "over = 1 AND state <> 'dropped'"}, {good, "over = 1 AND state IN ('done', 'incomplete')"}} {
+	for column, runs := range map[string]map[Subject]Run{"run": last, "good": good} {
 		err := q.db.now(ctx).each(func(r *sql.Rows) error {
 			one, err := scan(r)
-			into.runs[Subject{one.Kind, one.Account}] = one
+			runs[Subject{one.Kind, one.Account}] = one
 			return err
-		}, "SELECT "+columns+" FROM restante_run WHERE id IN (SELECT MAX(id) FROM restante_run WHERE "+into.where+" GROUP BY kind, account)")
+		}, "SELECT "+columns+" FROM restante_run WHERE id IN (SELECT "+column+" FROM restante_last)")
 		if err != nil {
 			return nil, nil, err
 		}

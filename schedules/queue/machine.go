@@ -125,10 +125,10 @@ func (q *Queue) takeOver(ctx context.Context) error {
 	})
 }
 
-// clean removes old history.
+// clean removes old history, but for what is the last of its subject.
 func (q *Queue) clean(ctx context.Context) error {
 	before := q.o.Now().Add(-q.o.KeepHistory).UnixMilli()
-	_, err := q.db.now(ctx).exec("DELETE FROM restante_run WHERE over = 1 AND ended_at < ? AND ended_at > 0", before)
+	_, err := q.db.now(ctx).exec("DELETE FROM restante_run WHERE over = 1 AND ended_at < ? AND ended_at > 0 AND id NOT IN (SELECT run FROM restante_last) AND id NOT IN (SELECT good FROM restante_last)", before)
 	return err
 }
 
@@ -154,11 +154,27 @@ func (q *Queue) finish(ctx context.Context, r Run) error {
 	if r.State.Over() {
 		over = 1
 	}
-	n, err := q.db.now(ctx).exec(`UPDATE restante_run SET state = ?, over = ?, ended_at = ?, not_until = ?, tries = ?, snapshot = ?, result = ?, error = ?, class = ?, machine_id = 0
-		WHERE id = ? AND turn = ? AND state = ?`,
-		r.State, over, r.Ended.UnixMilli(), r.NotUntil.UnixMilli(), r.Tries, r.Snapshot, string(r.Result), r.Error, r.Class, r.ID, r.turn, Running)
-	if err == nil && n == 0 {
-		return errNotOurs
+	return q.db.alone(ctx, func(t tx) error {
+		n, err := t.exec(`UPDATE restante_run SET state = ?, over = ?, ended_at = ?, not_until = ?, tries = ?, snapshot = ?, result = ?, error = ?, class = ?, machine_id = 0
+			WHERE id = ? AND turn = ? AND state = ?`,
+			r.State, over, r.Ended.UnixMilli(), r.NotUntil.UnixMilli(), r.Tries, r.Snapshot, string(r.Result), r.Error, r.Class, r.ID, r.turn, Running)
+		if err == nil && n == 0 {
+			return errNotOurs
+		}
+		if err != nil || over == 0 {
+			return err
+		}
+		return remember(t, r)
+	})
+}
+
+// remember notes that a run which is over is the last of its subject, and, if
+// it went well, the last good one. Whoever asks for those asks often, and there
+// may be millions of runs.
+func remember(t tx, r Run) error {
+	_, err := t.exec("INSERT INTO restante_last (kind, account, run, good) VALUES (?, ?, ?, 0) ON CONFLICT (kind, account) DO UPDATE SET run = excluded.run", r.Kind, r.Account, r.ID)
+	if err == nil && (r.State == Done || r.State == Incomplete) {
+		_, err = t.exec("UPDATE restante_last SET good = ? WHERE kind = ? AND account = ?", r.ID, r.Kind, r.Account)
 	}
 	return err
 }

@@ -46,6 +46,15 @@ CREATE INDEX restante_run_open ON restante_run (state, server) WHERE over = 0;
 CREATE INDEX restante_run_account ON restante_run (account, kind, id);
 CREATE INDEX restante_run_ended ON restante_run (ended_at);
 
+-- The last run of each kind and account that is over, and the last good one.
+CREATE TABLE restante_last (
+	kind    TEXT   NOT NULL,
+	account TEXT   NOT NULL,
+	run     BIGINT NOT NULL,
+	good    BIGINT NOT NULL, -- 0: none was
+	PRIMARY KEY (kind, account)
+);
+
 -- The processes that serve.
 CREATE TABLE restante_machine (
 	id      BIGINT  PRIMARY KEY,
@@ -56,6 +65,7 @@ CREATE TABLE restante_machine (
 );
 
 -- +goose Down
+DROP TABLE restante_last;
 DROP TABLE restante_machine;
 DROP TABLE restante_run;
 DROP TABLE restante_number;
