@@ -223,6 +223,30 @@ func TestFolderThatMayNotBeReadStaysAsItWas(t *testing.T) {
 	wantView(t, "with access again", snapshotView(t, repo, third.Snapshot), s.view())
 }
 
+// A folder that one worker gives up while another reads in it is said to be
+// given up, and its messages are not said to be lost without a reason.
+func TestFolderThatIsGivenUpInTheMiddleIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	repo := newRepository(t)
+	s := newFake()
+	s.deliver("INBOX", 2000)
+	s.fetchErr = func(_ string, uids []uint32) error {
+		if slices.Contains(uids, 1200) {
+			return fmt.Errorf("%w: no permission any more", ErrAccess)
+		}
+		return nil
+	}
+	result := run1(t, repo, s)
+	if stats := result.Snapshot.Stats; !result.Snapshot.Marks.Has(ledger.Incomplete) || stats.Listed != 2000 || stats.Unproven != 2000-result.Snapshot.Messages {
+		t.Errorf("%+v", result.Snapshot)
+	}
+	for _, n := range result.Snapshot.Notes {
+		if strings.Contains(n, "nobody knows") {
+			t.Errorf("note: %s", n)
+		}
+	}
+}
+
 func TestServerThatContradictsItselfRemovesNothing(t *testing.T) {
 	t.Parallel()
 	repo := newRepository(t)
