@@ -16,27 +16,10 @@ import (
 	"restante/cmd/testbed/servers"
 	"restante/schedules/calendar"
 	"restante/schedules/queue"
+	"restante/schedules/queue/queuetest"
 	"restante/schedules/retention"
 	"restante/storage"
 )
-
-// A hand-set clock.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) set(at time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = at
-}
 
 // TestAYearOfNights has schedules in several zones be served for a year, with
 // downtime now and then, a window in which nothing may run, and keep rules, on
@@ -95,17 +78,17 @@ func yearOfNights(t *testing.T, where string, first time.Time, days int) {
 
 	ctx, stop := context.WithCancel(t.Context())
 	start := time.Date(first.Year(), first.Month(), first.Day(), 12, 0, 0, 0, berlin)
-	c := &clock{at: start}
+	c := queuetest.NewClock(start)
 	var mu sync.Mutex
 	done := map[nightOf]int{}
 	snapshots := map[string][]storage.Snapshot{} // oldest first
 	inQuiet, afterWindow := 0, 0
-	h := NewHandler(c.now, func(error) queue.Class { return queue.Passing })
+	h := NewHandler(c.Now, func(error) queue.Class { return queue.Passing })
 	h.Use(list, map[queue.Kind]Job{
 		queue.Backup: func(ctx context.Context, r queue.Run) (queue.Outcome, error) {
 			mu.Lock()
 			defer mu.Unlock()
-			now := c.now()
+			now := c.Now()
 			if r.Schedule == "berlin" && !calendar.QuietUntil([]calendar.Window{window}, now, berlin).IsZero() {
 				inQuiet++
 			}
@@ -125,7 +108,7 @@ func yearOfNights(t *testing.T, where string, first time.Time, days int) {
 			for account, list := range snapshots {
 				newest := slices.Clone(list)
 				slices.Reverse(newest)
-				forgotten := retention.Forgotten(policy.Decide(newest, nil, retention.When{Now: c.now(), Zone: berlin}))
+				forgotten := retention.Forgotten(policy.Decide(newest, nil, retention.When{Now: c.Now(), Zone: berlin}))
 				snapshots[account] = slices.DeleteFunc(list, func(s storage.Snapshot) bool { return slices.Contains(forgotten, s.ID) })
 			}
 			return queue.Outcome{}, nil
@@ -133,7 +116,7 @@ func yearOfNights(t *testing.T, where string, first time.Time, days int) {
 	})
 	plan := Plan(list, accounts, func(queue.Kind, string) time.Time { return time.Time{} })
 	open := func() (q *queue.Queue, serving func() error) {
-		q, err := queue.Open(ctx, where, queue.Options{Now: c.now, Every: time.Millisecond, AtOnce: 8, PerServer: func(string) int { return 20 }})
+		q, err := queue.Open(ctx, where, queue.Options{Now: c.Now, Every: time.Millisecond, AtOnce: 8, PerServer: func(string) int { return 20 }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,16 +142,16 @@ func yearOfNights(t *testing.T, where string, first time.Time, days int) {
 					t.Fatal(err)
 				}
 				for _, r := range list {
-					if r.NotUntil.After(c.now()) {
+					if r.NotUntil.After(c.Now()) {
 						waiting--
 					}
 				}
 			}
-			if next[0].Next.After(c.now()) && waiting+counts[queue.Given]+counts[queue.Running] == 0 {
+			if next[0].Next.After(c.Now()) && waiting+counts[queue.Given]+counts[queue.Running] == 0 {
 				return
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("not done in a minute: %v, next %v at %s", counts, next[0], c.now())
+				t.Fatalf("not done in a minute: %v, next %v at %s", counts, next[0], c.Now())
 			}
 		}
 	}
@@ -182,7 +165,7 @@ func yearOfNights(t *testing.T, where string, first time.Time, days int) {
 			if down--; down > 0 {
 				continue
 			}
-			c.set(start.AddDate(0, 0, day))
+			c.Set(start.AddDate(0, 0, day))
 			q, end = open()
 			settle(q)
 		} else if random.IntN(15) == 0 {
@@ -193,7 +176,7 @@ func yearOfNights(t *testing.T, where string, first time.Time, days int) {
 			continue
 		}
 		for _, hours := range []int{10, 13, 14, 15, 17, 18, 20, 24} { // from noon on
-			c.set(start.AddDate(0, 0, day).Add(time.Duration(hours) * time.Hour))
+			c.Set(start.AddDate(0, 0, day).Add(time.Duration(hours) * time.Hour))
 			settle(q)
 		}
 		served[start.AddDate(0, 0, day+1).Format(time.DateOnly)] = true

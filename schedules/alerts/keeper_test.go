@@ -14,25 +14,8 @@ import (
 
 	"restante/cmd/testbed/servers"
 	"restante/schedules/queue"
+	"restante/schedules/queue/queuetest"
 )
-
-// A clock is set by hand.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
 
 // A box is a way that keeps what it gets.
 type box struct {
@@ -88,21 +71,21 @@ func (b *box) wants(t *testing.T, list ...string) {
 
 // A site is a database with several machines and their keepers.
 type site struct {
-	*clock
+	*queuetest.Clock
 	t       *testing.T
 	queues  []*queue.Queue
 	keepers []*Keeper
 }
 
 func newSite(t *testing.T, where string, machines int, o Options, accounts []Account, ways ...Way) *site {
-	s := &site{clock: &clock{at: monday}, t: t}
+	s := &site{Clock: queuetest.NewClock(monday), t: t}
 	for range machines {
-		q, err := queue.Open(t.Context(), where, queue.Options{Now: s.now})
+		q, err := queue.Open(t.Context(), where, queue.Options{Now: s.Now})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { q.Close() })
-		k := New(q, s.now, slog.New(slog.DiscardHandler))
+		k := New(q, s.Now, slog.New(slog.DiscardHandler))
 		k.Use(o, accounts, ways)
 		s.queues, s.keepers = append(s.queues, q), append(s.keepers, k)
 	}
@@ -114,7 +97,7 @@ func onSQLite(t *testing.T) string { return filepath.Join(t.TempDir(), "restante
 // run has all machines look each minute, at the same time.
 func (s *site) run(d time.Duration) {
 	s.t.Helper()
-	for end := s.now().Add(d); s.now().Before(end); s.pass(time.Minute) {
+	for end := s.Now().Add(d); s.Now().Before(end); s.Pass(time.Minute) {
 		var all sync.WaitGroup
 		for _, k := range s.keepers {
 			all.Go(func() {
@@ -129,7 +112,7 @@ func (s *site) run(d time.Duration) {
 
 func (s *site) backedUp(account string, r queue.Run) {
 	s.t.Helper()
-	r.Kind, r.Due, r.Started, r.Ended = queue.Backup, s.now(), s.now(), s.now()
+	r.Kind, r.Due, r.Started, r.Ended = queue.Backup, s.Now(), s.Now(), s.Now()
 	if err := s.queues[0].Restore(s.t.Context(), account, []queue.Run{r}); err != nil {
 		s.t.Fatal(err)
 	}
@@ -145,7 +128,7 @@ func (s *site) tell(f Fact) {
 // grant is a fact that is an alert, or one that ends it.
 func (s *site) grant(of string, wrong bool) {
 	s.t.Helper()
-	f := Fact{Subject: of, What: "grant", Expires: s.now().Add(90 * 24 * time.Hour)}
+	f := Fact{Subject: of, What: "grant", Expires: s.Now().Add(90 * 24 * time.Hour)}
 	if wrong {
 		f.Expires = monday.Add(5 * 24 * time.Hour)
 	}
@@ -165,7 +148,7 @@ func TestAnAlertIsToldOnceThenDailyAndOnceWhenItIsOver(t *testing.T) {
 			mail.wants(t)
 			s.run(2 * time.Minute)
 			mail.wants(t, "opened: "+expires)
-			s.pass(23*time.Hour + 50*time.Minute)
+			s.Pass(23*time.Hour + 50*time.Minute)
 			s.run(5 * time.Minute)
 			mail.wants(t)
 			s.run(15 * time.Minute)
@@ -175,7 +158,7 @@ func TestAnAlertIsToldOnceThenDailyAndOnceWhenItIsOver(t *testing.T) {
 			mail.wants(t)
 			s.run(2 * time.Minute)
 			mail.wants(t, "cleared: over: "+expires)
-			s.pass(48 * time.Hour)
+			s.Pass(48 * time.Hour)
 			s.run(3 * time.Minute)
 			mail.wants(t)
 			if list, err := s.queues[0].Notices(t.Context()); err != nil || len(list) != 1 || list[0].Topic != topicLook {
@@ -216,7 +199,7 @@ func TestManyMoreAreToldOfWithinAnHour(t *testing.T) {
 		t.Fatalf("%q", got)
 	}
 	s.grant("user4", true) // one more is not many
-	s.pass(2 * time.Hour)
+	s.Pass(2 * time.Hour)
 	s.run(3 * time.Minute)
 	mail.wants(t)
 	for i := range 10 {
@@ -257,15 +240,15 @@ func TestTheReportComesAtItsTimeOnce(t *testing.T) {
 	s := newSite(t, onSQLite(t), 3, Options{ReportAt: at}, []Account{{Name: "a"}}, mail, hook)
 	s.backedUp("a", queue.Run{State: queue.Done, Result: []byte(`{"snapshot":{"messages":1234,"bytes":2048,"stored_bytes":1024}}`)})
 	s.run(2 * time.Minute)
-	s.pass(56 * time.Minute)
+	s.Pass(56 * time.Minute)
 	s.run(2 * time.Minute)
 	mail.wants(t)
 	s.run(5 * time.Minute)
 	mail.wants(t, "report: all is well: 1 account")
-	s.pass(23*time.Hour + 55*time.Minute)
+	s.Pass(23*time.Hour + 55*time.Minute)
 	s.run(8 * time.Minute)
 	mail.wants(t, "report: all is well: 1 account")
-	s.pass(23*time.Hour + 55*time.Minute)
+	s.Pass(23*time.Hour + 55*time.Minute)
 	s.run(8 * time.Minute)
 	if got := mail.new(); len(got) != 2 || got[0] != "report: 1 open alert; 1 account: 0 good, 1 stale" || got[1] != "opened: a has no good backup that is new enough" {
 		t.Errorf("%q", got)
@@ -279,11 +262,11 @@ func TestPingsSayWhetherAnythingIsOpen(t *testing.T) {
 	s := newSite(t, onSQLite(t), 2, Options{PingEvery: time.Hour}, nil, ping)
 	s.run(2 * time.Minute)
 	ping.wants(t)
-	s.pass(58 * time.Minute)
+	s.Pass(58 * time.Minute)
 	s.run(3 * time.Minute)
 	ping.wants(t, "ping: all is well")
 	s.grant("a", true)
-	s.pass(58 * time.Minute)
+	s.Pass(58 * time.Minute)
 	s.run(3 * time.Minute)
 	ping.wants(t, "ping: 1 open alert")
 }
@@ -295,7 +278,7 @@ func TestALostDatabaseIsRebuilt(t *testing.T) {
 	for range 2 {
 		s := newSite(t, onSQLite(t), 1, Options{}, accounts, mail)
 		s.backedUp("a", queue.Run{State: queue.Done})
-		s.pass(40 * time.Hour)
+		s.Pass(40 * time.Hour)
 		s.run(10 * time.Minute)
 		mail.wants(t, "opened: a on s has no good backup that is new enough")
 		if list, err := s.queues[0].Alerts(t.Context()); err != nil || len(list) != 1 || !list[0].Since.Equal(monday.Add(36*time.Hour)) {
@@ -320,7 +303,7 @@ func TestADatabaseThatDoesNotAnswerIsTold(t *testing.T) {
 	} {
 		k.database(t.Context(), o, ways, c.err)
 		mail.wants(t, c.want...)
-		s.pass(6 * time.Minute)
+		s.Pass(6 * time.Minute)
 	}
 	s.queues[0].Close()
 	if err := k.Tick(t.Context()); err == nil {
@@ -341,7 +324,7 @@ func TestRunsThatFailAreTold(t *testing.T) {
 	mail := &box{name: "mail"}
 	s := newSite(t, onSQLite(t), 1, Options{}, []Account{{Name: "a", Server: "mail.example.org"}, {Name: "b", Server: "mail.example.org"}}, mail)
 	ended := make(chan queue.Run, 2)
-	q, err := queue.Open(t.Context(), onSQLite(t), queue.Options{Now: s.now, Every: 10 * time.Millisecond, Ended: func(r queue.Run) { ended <- r }})
+	q, err := queue.Open(t.Context(), onSQLite(t), queue.Options{Now: s.Now, Every: 10 * time.Millisecond, Ended: func(r queue.Run) { ended <- r }})
 	if err != nil {
 		t.Fatal(err)
 	}

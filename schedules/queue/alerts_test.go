@@ -8,7 +8,7 @@ import (
 
 func TestAlertsAreOpenedTouchedAndCleared(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func(Options) *Queue) {
-		q, since := open(Options{}), newClock().now()
+		q, since := open(Options{}), newClock().Now()
 		one := Alert{Name: "a", Topic: "t", Kind: "failure", Account: "a", Server: "s", Text: "first", Since: since}
 		replace := func(source string, list ...Alert) {
 			t.Helper()
@@ -38,7 +38,7 @@ func TestAlertsAreOpenedTouchedAndCleared(t *testing.T) {
 
 func TestOneOfManyMachinesClaimsANotice(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func(Options) *Queue) {
-		at := newClock().now()
+		at := newClock().Now()
 		first := open(Options{})
 		n := Notice{Topic: "t", Way: "mail", Title: "x", Due: at, Sent: 2, SentAt: at, Told: 3, Clearing: true, Tries: 1, Error: "e"}
 		if ok, err := first.SwapNotice(t.Context(), &n); !ok || err != nil {

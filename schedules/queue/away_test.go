@@ -3,77 +3,14 @@ package queue
 import (
 	"context"
 	"fmt"
-	"io"
-	"net"
 	"net/url"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"restante/cmd/testbed/gate"
 	"restante/cmd/testbed/servers"
 )
-
-// A gate is a way to a server that can be shut: connections break, and new
-// ones are refused.
-type gate struct {
-	l      net.Listener
-	to     string
-	shut   atomic.Bool
-	mu     sync.Mutex // guards what follows
-	open   map[net.Conn]bool
-	broken int
-}
-
-func newGate(t *testing.T, to string) *gate {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := &gate{l: l, to: to, open: map[net.Conn]bool{}}
-	t.Cleanup(func() { l.Close(); g.close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			if g.shut.Load() {
-				c.Close()
-				continue
-			}
-			go g.pass(c)
-		}
-	}()
-	return g
-}
-
-func (g *gate) pass(c net.Conn) {
-	defer c.Close()
-	s, err := net.Dial("tcp", g.to)
-	if err != nil {
-		return
-	}
-	defer s.Close()
-	g.mu.Lock()
-	g.open[c] = true
-	g.mu.Unlock()
-	go func() { io.Copy(s, c); s.Close() }()
-	io.Copy(c, s)
-	g.mu.Lock()
-	delete(g.open, c)
-	g.mu.Unlock()
-}
-
-func (g *gate) close() {
-	g.shut.Store(true)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for c := range g.open {
-		c.Close()
-		g.broken++
-	}
-}
 
 // TestRunsGoOnWhileTheDatabaseIsAway shuts the way to PostgreSQL several times,
 // longer than a machine may be silent, while two machines are at work: each run
@@ -83,9 +20,13 @@ func TestRunsGoOnWhileTheDatabaseIsAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := newGate(t, u.Host)
+	g, err := gate.Open(u.Host, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(g.Close)
 	direct := u.String()
-	u.Host = g.l.Addr().String()
+	u.Host = g.Address()
 	c := newClock()
 	var entries []Entry
 	for i := range 20 {
@@ -104,7 +45,7 @@ func TestRunsGoOnWhileTheDatabaseIsAway(t *testing.T) {
 	})
 	const silent = 400 * time.Millisecond
 	for i := range 2 {
-		q, err := Open(t.Context(), u.String(), Options{Machine: fmt.Sprintf("m%d", i), Now: c.now, AtOnce: 4, Every: 10 * time.Millisecond, DeadAfter: silent})
+		q, err := Open(t.Context(), u.String(), Options{Machine: fmt.Sprintf("m%d", i), Now: c.Now, AtOnce: 4, Every: 10 * time.Millisecond, DeadAfter: silent})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,9 +60,9 @@ func TestRunsGoOnWhileTheDatabaseIsAway(t *testing.T) {
 	t.Cleanup(func() { watch.Close() })
 	count := func(s State) int { return len(runs(t, watch, Filter{States: []State{s}})) }
 
-	c.pass(24 * time.Hour)
+	c.Pass(24 * time.Hour)
 	until(t, "runs at work on both", func() bool { return count(Running) == 8 })
-	g.close()
+	g.Shut()
 	mu.Lock()
 	before := finished
 	mu.Unlock()
@@ -134,9 +75,9 @@ func TestRunsGoOnWhileTheDatabaseIsAway(t *testing.T) {
 	if n := count(Done); n > 12 {
 		t.Fatalf("%d are done, and nobody could say so", n)
 	}
-	g.shut.Store(false)
+	g.Let()
 	until(t, "all", func() bool { return count(Done) == 20 })
-	if g.broken == 0 {
+	if _, broken := g.Turned(); broken == 0 {
 		t.Error("no connection was broken")
 	}
 	for what, n := range did {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"restante/cmd/testbed/servers"
+	"restante/schedules/queue/queuetest"
 )
 
 // onBoth runs a test on SQLite and on PostgreSQL; open opens the test's
@@ -55,24 +56,9 @@ func (daily) Next(_ string, after time.Time) time.Time {
 }
 func (daily) String() string { return "daily" }
 
-// A clock is set by hand.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func newClock() *clock { return &clock{at: time.Date(2026, 6, 1, 0, 30, 0, 0, time.UTC)} }
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
+// newClock makes a clock that shows half past midnight.
+func newClock() *queuetest.Clock {
+	return queuetest.NewClock(time.Date(2026, 6, 1, 0, 30, 0, 0, time.UTC))
 }
 
 // A hand is a Handler made of a function.
@@ -166,13 +152,13 @@ func TestWhatIsDueIsRunOnceByWhicheverMachine(t *testing.T) {
 		})
 		var queues []*Queue
 		for i := range 3 {
-			q := open(Options{Machine: fmt.Sprintf("m%d", i), Now: c.now, AtOnce: 4, PerServer: func(string) int { return 3 }})
+			q := open(Options{Machine: fmt.Sprintf("m%d", i), Now: c.Now, AtOnce: 4, PerServer: func(string) int { return 3 }})
 			plan(t, q, entries...)
 			serve(t, q, handler)
 			queues = append(queues, q)
 		}
 		for hour := range 3 {
-			c.pass(time.Hour)
+			c.Pass(time.Hour)
 			until(t, "the runs", func() bool {
 				return len(runs(t, queues[0], Filter{States: []State{Done}})) == 30*(hour+1)
 			})
@@ -198,18 +184,18 @@ func TestWhatIsDueIsRunOnceByWhicheverMachine(t *testing.T) {
 func TestMissedRunsAreCaughtUpOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func(Options) *Queue) {
 		c := newClock()
-		q := open(Options{Now: c.now})
+		q := open(Options{Now: c.Now})
 		plan(t, q,
 			Entry{Schedule: "nightly", Kind: Backup, Account: "caught", Timetable: hourly{}},
 			Entry{Schedule: "nightly", Kind: Backup, Account: "left", Timetable: hourly{}, Skip: true},
-			Entry{Schedule: "nightly", Kind: Backup, Account: "known", Timetable: daily{}, Last: c.now().Add(-50 * time.Hour)},
-			Entry{Schedule: "nightly", Kind: Backup, Account: "fresh", Timetable: daily{}, Last: c.now().Add(-10 * time.Minute)},
+			Entry{Schedule: "nightly", Kind: Backup, Account: "known", Timetable: daily{}, Last: c.Now().Add(-50 * time.Hour)},
+			Entry{Schedule: "nightly", Kind: Backup, Account: "fresh", Timetable: daily{}, Last: c.Now().Add(-10 * time.Minute)},
 		)
 		tick(t, q)
 		if list := runs(t, q, Filter{}); len(list) != 1 || list[0].Account != "known" {
 			t.Fatalf("due at once: %+v", list)
 		}
-		c.pass(5*time.Hour + 20*time.Minute) // 05:50, after 01:00 to 05:00
+		c.Pass(5*time.Hour + 20*time.Minute) // 05:50, after 01:00 to 05:00
 		tick(t, q)
 		tick(t, q)
 		var due []string
@@ -229,9 +215,9 @@ func TestMissedRunsAreCaughtUpOnce(t *testing.T) {
 func TestAChangedTimetableCountsFromNowOn(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func(Options) *Queue) {
 		c := newClock()
-		q := open(Options{Now: c.now})
+		q := open(Options{Now: c.Now})
 		plan(t, q, Entry{Schedule: "s", Kind: Backup, Account: "a", Timetable: hourly{}}, Entry{Schedule: "s", Kind: Backup, Account: "gone", Timetable: hourly{}})
-		c.pass(time.Hour)
+		c.Pass(time.Hour)
 		tick(t, q)
 		plan(t, q, Entry{Schedule: "s", Kind: Backup, Account: "a", Timetable: daily{}})
 		list := runs(t, q, Filter{Account: "gone"})
@@ -247,7 +233,7 @@ func TestAChangedTimetableCountsFromNowOn(t *testing.T) {
 func TestWhatPassesIsTriedAgainAndAPasswordIsNot(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func(Options) *Queue) {
 		c := newClock()
-		q := open(Options{Now: c.now, Backoff: func(n int) (time.Duration, bool) { return time.Minute, n < 3 }})
+		q := open(Options{Now: c.Now, Backoff: func(n int) (time.Duration, bool) { return time.Minute, n < 3 }})
 		plan(t, q, Entry{Schedule: "s", Kind: Backup, Account: "busy", Timetable: daily{}}, Entry{Schedule: "s", Kind: Backup, Account: "locked", Timetable: daily{}}, Entry{Schedule: "s", Kind: Backup, Account: "dead", Timetable: daily{}})
 		serve(t, q, hand(func(ctx context.Context, r Run) (Outcome, error) {
 			switch {
@@ -258,7 +244,7 @@ func TestWhatPassesIsTriedAgainAndAPasswordIsNot(t *testing.T) {
 			}
 			return Outcome{}, errors.New("the connection was lost")
 		}))
-		c.pass(24 * time.Hour)
+		c.Pass(24 * time.Hour)
 		state := func(account string) Run { return runs(t, q, Filter{Account: account})[0] }
 		until(t, "the first tries", func() bool {
 			list := runs(t, q, Filter{})
@@ -271,9 +257,9 @@ func TestWhatPassesIsTriedAgainAndAPasswordIsNot(t *testing.T) {
 		if r := state("busy"); r.State != Waiting || r.Class != Passing || !r.NotUntil.Equal(r.Ended.Add(time.Minute)) {
 			t.Errorf("%+v", r)
 		}
-		c.pass(2 * time.Minute)
+		c.Pass(2 * time.Minute)
 		until(t, "the second try", func() bool { return state("busy").State == Incomplete && state("dead").Tries == 2 })
-		c.pass(2 * time.Minute)
+		c.Pass(2 * time.Minute)
 		until(t, "the last try", func() bool { return state("dead").State == Failed })
 		if r := state("busy"); r.Error != "" || r.Class != "" {
 			t.Errorf("it went well, and says %+v", r)
@@ -284,7 +270,7 @@ func TestWhatPassesIsTriedAgainAndAPasswordIsNot(t *testing.T) {
 func TestAMachineThatStopsHandsItsRunsBack(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func(Options) *Queue) {
 		c := newClock()
-		first := open(Options{Machine: "first", Now: c.now})
+		first := open(Options{Machine: "first", Now: c.Now})
 		entry := Entry{Schedule: "s", Kind: Backup, Account: "a", Timetable: daily{}}
 		plan(t, first, entry)
 		running := make(chan struct{})
@@ -296,13 +282,13 @@ func TestAMachineThatStopsHandsItsRunsBack(t *testing.T) {
 			}
 			return Outcome{}, fmt.Errorf("read mail: %w", ctx.Err())
 		}))
-		c.pass(24 * time.Hour)
+		c.Pass(24 * time.Hour)
 		<-running
 		stop()
 		if r := runs(t, first, Filter{}); len(r) != 1 || r[0].State != Waiting || r[0].Tries != 0 {
 			t.Fatalf("%+v", r)
 		}
-		second := open(Options{Machine: "second", Now: c.now})
+		second := open(Options{Machine: "second", Now: c.Now})
 		plan(t, second, entry)
 		serve(t, second, hand(func(ctx context.Context, r Run) (Outcome, error) { return Outcome{}, nil }))
 		until(t, "the other machine", func() bool { return runs(t, second, Filter{})[0].State == Done })
@@ -317,9 +303,9 @@ func TestRunsOfAMachineThatDiedAreTakenOver(t *testing.T) {
 		c := newClock()
 		entry := Entry{Schedule: "s", Kind: Backup, Account: "a", Timetable: daily{}}
 		// The dead machine: it has begun a run, and is not heard of again.
-		dead := open(Options{Machine: "dead", Now: c.now, DeadAfter: 300 * time.Millisecond})
+		dead := open(Options{Machine: "dead", Now: c.Now, DeadAfter: 300 * time.Millisecond})
 		plan(t, dead, entry)
-		c.pass(24 * time.Hour)
+		c.Pass(24 * time.Hour)
 		tick(t, dead)
 		if err := dead.enter(t.Context()); err != nil {
 			t.Fatal(err)
@@ -335,12 +321,12 @@ func TestRunsOfAMachineThatDiedAreTakenOver(t *testing.T) {
 			t.Fatalf("begun twice: %v", err)
 		}
 
-		alive := open(Options{Machine: "alive", Now: c.now, DeadAfter: 300 * time.Millisecond})
+		alive := open(Options{Machine: "alive", Now: c.Now, DeadAfter: 300 * time.Millisecond})
 		plan(t, alive, entry)
 		serve(t, alive, hand(func(ctx context.Context, r Run) (Outcome, error) { return Outcome{Snapshot: "new"}, nil }))
 		until(t, "the other machine", func() bool { return runs(t, alive, Filter{})[0].State == Done })
 		// The dead one was only slow: what it did does not count any more.
-		r.State, r.Ended, r.Snapshot = Done, c.now(), "old"
+		r.State, r.Ended, r.Snapshot = Done, c.Now(), "old"
 		if err := dead.finish(t.Context(), r); !errors.Is(err, errNotOurs) {
 			t.Errorf("its end was written down: %v", err)
 		}
@@ -353,7 +339,7 @@ func TestRunsOfAMachineThatDiedAreTakenOver(t *testing.T) {
 func TestAMachineWhoseRunWasTakenOverStopsIt(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func(Options) *Queue) {
 		c := newClock()
-		q := open(Options{Now: c.now})
+		q := open(Options{Now: c.Now})
 		plan(t, q, Entry{Schedule: "s", Kind: Backup, Account: "a", Timetable: daily{}})
 		running, cause := make(chan struct{}, 2), make(chan error, 2)
 		serve(t, q, hand(func(ctx context.Context, r Run) (Outcome, error) {
@@ -365,7 +351,7 @@ func TestAMachineWhoseRunWasTakenOverStopsIt(t *testing.T) {
 			cause <- context.Cause(ctx)
 			return Outcome{}, ctx.Err()
 		}))
-		c.pass(24 * time.Hour)
+		c.Pass(24 * time.Hour)
 		<-running
 		if _, err := q.db.now(t.Context()).exec("UPDATE restante_run SET turn = turn + 5, state = ?, machine_id = 0", Waiting); err != nil {
 			t.Fatal(err)
@@ -380,13 +366,13 @@ func TestAMachineWhoseRunWasTakenOverStopsIt(t *testing.T) {
 func TestWhatIsAskedForComesFirst(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func(Options) *Queue) {
 		c := newClock()
-		q := open(Options{Now: c.now, AtOnce: 1})
+		q := open(Options{Now: c.Now, AtOnce: 1})
 		var entries []Entry
 		for i := range 20 {
 			entries = append(entries, Entry{Schedule: "s", Kind: Backup, Account: fmt.Sprintf("user%02d", i), Timetable: daily{}})
 		}
 		plan(t, q, entries...)
-		c.pass(24 * time.Hour)
+		c.Pass(24 * time.Hour)
 		tick(t, q)
 		asked, err := q.Ask(t.Context(), Backup, "user17", "", Asked)
 		if err != nil {
@@ -418,7 +404,7 @@ func TestWhatIsAskedForComesFirst(t *testing.T) {
 func TestUpkeepDoesNotWaitBehindMail(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func(Options) *Queue) {
 		c := newClock()
-		q := open(Options{Now: c.now, AtOnce: 1})
+		q := open(Options{Now: c.Now, AtOnce: 1})
 		plan(t, q, Entry{Schedule: "s", Kind: Backup, Account: "a", Timetable: daily{}}, Entry{Schedule: "p", Kind: Prune, Timetable: daily{}})
 		release := make(chan struct{})
 		serve(t, q, hand(func(ctx context.Context, r Run) (Outcome, error) {
@@ -427,7 +413,7 @@ func TestUpkeepDoesNotWaitBehindMail(t *testing.T) {
 			}
 			return Outcome{}, nil
 		}))
-		c.pass(24 * time.Hour)
+		c.Pass(24 * time.Hour)
 		until(t, "the prune", func() bool { return len(runs(t, q, Filter{Kind: Prune, States: []State{Done}})) == 1 })
 		close(release)
 		until(t, "the backup", func() bool { return len(runs(t, q, Filter{States: []State{Done}})) == 2 })
@@ -437,7 +423,7 @@ func TestUpkeepDoesNotWaitBehindMail(t *testing.T) {
 func TestAPanicOfOneRunLeavesTheOthers(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func(Options) *Queue) {
 		c := newClock()
-		q := open(Options{Now: c.now, Backoff: func(int) (time.Duration, bool) { return 0, false }, Log: slog.New(slog.DiscardHandler)})
+		q := open(Options{Now: c.Now, Backoff: func(int) (time.Duration, bool) { return 0, false }, Log: slog.New(slog.DiscardHandler)})
 		plan(t, q, Entry{Schedule: "s", Kind: Backup, Account: "a", Timetable: daily{}}, Entry{Schedule: "s", Kind: Backup, Account: "b", Timetable: daily{}})
 		serve(t, q, hand(func(ctx context.Context, r Run) (Outcome, error) {
 			if r.Account == "a" {
@@ -445,7 +431,7 @@ func TestAPanicOfOneRunLeavesTheOthers(t *testing.T) {
 			}
 			return Outcome{}, nil
 		}))
-		c.pass(24 * time.Hour)
+		c.Pass(24 * time.Hour)
 		until(t, "both", func() bool { return len(runs(t, q, Filter{States: []State{Done, Failed}})) == 2 })
 	})
 }
@@ -453,9 +439,9 @@ func TestAPanicOfOneRunLeavesTheOthers(t *testing.T) {
 func TestHistoryIsRestoredOnlyWhereThereIsNone(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func(Options) *Queue) {
 		c := newClock()
-		q := open(Options{Now: c.now})
-		old := []Run{{Kind: Backup, State: Done, Due: c.now().Add(-48 * time.Hour), Started: c.now().Add(-48 * time.Hour), Ended: c.now().Add(-47 * time.Hour), Snapshot: "one"},
-			{Kind: Backup, State: Incomplete, Due: c.now().Add(-24 * time.Hour), Started: c.now().Add(-24 * time.Hour), Ended: c.now().Add(-23 * time.Hour), Snapshot: "two"}}
+		q := open(Options{Now: c.Now})
+		old := []Run{{Kind: Backup, State: Done, Due: c.Now().Add(-48 * time.Hour), Started: c.Now().Add(-48 * time.Hour), Ended: c.Now().Add(-47 * time.Hour), Snapshot: "one"},
+			{Kind: Backup, State: Incomplete, Due: c.Now().Add(-24 * time.Hour), Started: c.Now().Add(-24 * time.Hour), Ended: c.Now().Add(-23 * time.Hour), Snapshot: "two"}}
 		for range 2 {
 			if err := q.Restore(t.Context(), "a", old); err != nil {
 				t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"restante/cmd/testbed/gate"
 	"restante/cmd/testbed/site"
 )
 
@@ -47,7 +48,7 @@ func (o Outage) String() string {
 // the end all mail is in the repository.
 func Outages(ctx context.Context, s *site.Site, program string, o OutageOptions) (list []Outage, err error) {
 	t := &trial{o: o.Options, site: s, program: program, random: rand.New(rand.NewPCG(o.Seed, 1)), report: Report{Options: o.Options}}
-	mail, err := newGate(o.IMAP, "* BYE [UNAVAILABLE] come again\r\n")
+	mail, err := gate.Open(o.IMAP, "* BYE [UNAVAILABLE] come again\r\n")
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +60,7 @@ func Outages(ctx context.Context, s *site.Site, program string, o OutageOptions)
 	if err != nil {
 		return nil, err
 	}
-	objects, err := newGate(endpoint.Host, "")
+	objects, err := gate.Open(endpoint.Host, "")
 	if err != nil {
 		return nil, err
 	}
@@ -67,16 +68,16 @@ func Outages(ctx context.Context, s *site.Site, program string, o OutageOptions)
 	if err != nil {
 		return nil, err
 	}
-	queue, err := newGate(database.Host, "")
+	queue, err := gate.Open(database.Host, "")
 	if err != nil {
 		return nil, err
 	}
-	endpoint.Host = objects.address()
+	endpoint.Host = objects.Address()
 	query := store.Query()
 	query.Set("endpoint", endpoint.String())
 	store.RawQuery = query.Encode()
 	s.S3 = store.String()
-	database.Host = queue.address()
+	database.Host = queue.Address()
 	t.o.Database, t.o.Bucket, t.o.Machines = database.String(), true, 1
 	told, err := listen()
 	if err != nil {
@@ -101,7 +102,7 @@ every = "@every %s"
 settle = "20s"
 [[alerts.webhook]]
 url = "http://%s/"
-`, t.o.Database, mail.address(), o.Every, told.l.Addr())
+`, t.o.Database, mail.Address(), o.Every, told.l.Addr())
 	f := &fleet{t: t}
 	if err := f.start(ctx, 0); err != nil {
 		return nil, errors.Join(err, f.stop())
@@ -112,7 +113,7 @@ url = "http://%s/"
 	}
 	for _, what := range []struct {
 		name string
-		g    *gate
+		g    *gate.Gate
 		away time.Duration
 		half bool
 	}{{"the database", queue, o.Away, false}, {"the S3 server", objects, o.Away, false}, {"every second connection to the mail server", mail, o.Half, true}} {
@@ -120,9 +121,9 @@ url = "http://%s/"
 		s.Say("outages: %s is away for %v", what.name, what.away)
 		told.take()
 		if what.half {
-			what.g.half.Store(true)
+			what.g.Half()
 		} else {
-			what.g.close()
+			what.g.Shut()
 		}
 		if err := t.each(func(a *account, random *rand.Rand) error { return t.change(ctx, a, random, 1+random.IntN(3), 0) }); err != nil {
 			return nil, err
@@ -132,13 +133,13 @@ url = "http://%s/"
 			return nil, context.Cause(ctx)
 		case <-time.After(what.away):
 		}
-		what.g.shut.Store(false)
-		what.g.half.Store(false)
+		what.g.Let()
 		back := time.Now()
 		if err := f.again(ctx, back, t.o.Accounts); err != nil {
 			return nil, fmt.Errorf("after %s was away: %w", what.name, err)
 		}
-		out.Back, out.Refused = time.Since(back), what.g.refused.Load()
+		out.Back = time.Since(back)
+		out.Refused, _ = what.g.Turned()
 		time.Sleep(2 * time.Minute) // until it is seen to be over, and that was told
 		for _, d := range told.take() {
 			switch d.Event {
