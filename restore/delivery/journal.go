@@ -15,6 +15,8 @@ import (
 
 	"restante/restore"
 	"restante/storage"
+
+	"github.com/gofrs/flock"
 )
 
 // A journal is a file that remembers what of a folder was delivered to whom on
@@ -31,6 +33,7 @@ import (
 // Whoever has the file open has it to himself.
 type journal struct {
 	file   *os.File
+	lock   *flock.Flock // beside it, against another restore
 	copies []*copyOf
 	local  map[*copyOf]bool // forgotten for now
 }
@@ -54,27 +57,33 @@ func openJournal(dir, location, place string) (*journal, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256([]byte(location + "\x00" + place))
-	f, err := os.OpenFile(filepath.Join(dir, hex.EncodeToString(sum[:12])), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	path := filepath.Join(dir, hex.EncodeToString(sum[:12]))
+	lock := flock.New(path+".lock", flock.SetPermissions(0o600))
+	ok, err := lock.TryLock()
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{file: f, local: map[*copyOf]bool{}}
+	if !ok {
+		return nil, fmt.Errorf("%w: another restore is delivering the same folder there", restore.ErrBusy)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		lock.Close()
+		return nil, err
+	}
+	j := &journal{file: f, lock: lock, local: map[*copyOf]bool{}}
 	if err := j.load(); err != nil {
-		f.Close()
+		j.close()
 		return nil, err
 	}
 	return j, nil
 }
 
-// load locks and reads the file.
-func (j *journal) load() error {
-	ok, err := tryLock(j.file)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return fmt.Errorf("%w: another restore is delivering the same folder there", restore.ErrBusy)
-	}
+// close lets go of the file.
+func (j *journal) close() error { return errors.Join(j.file.Close(), j.lock.Close()) }
+
+// load reads the file.
+func (j *journal) load() (err error) {
 	r := bufio.NewReaderSize(j.file, 64<<10)
 	var line []byte
 	for err == nil || errors.Is(err, bufio.ErrBufferFull) { // what does not fit is no line of ours
@@ -181,5 +190,3 @@ func (c *copyOf) has(state string, to []string, all bool) bool {
 	}
 	return all
 }
-
-func (j *journal) close() error { return j.file.Close() }

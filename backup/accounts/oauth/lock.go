@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
 // lock waits until nobody else, in this process or another one, has the lock
@@ -15,24 +17,13 @@ func lock(ctx context.Context, path string) (release func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make the directory of the token file: %w", err)
 	}
-	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
+	l := flock.New(path+".lock", flock.SetPermissions(0o600))
+	ok, err := l.TryLockContext(ctx, 20*time.Millisecond)
+	switch {
+	case ctx.Err() != nil && !ok:
+		return nil, fmt.Errorf("wait for the lock of the token file: %w", context.Cause(ctx))
+	case err != nil:
 		return nil, fmt.Errorf("lock the token file: %w", err)
 	}
-	for {
-		ok, err := tryLock(f)
-		if err != nil {
-			f.Close()
-			return nil, fmt.Errorf("lock the token file: %w", err)
-		}
-		if ok {
-			return func() { f.Close() }, nil
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, fmt.Errorf("wait for the lock of the token file: %w", context.Cause(ctx))
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+	return func() { l.Close() }, nil
 }
