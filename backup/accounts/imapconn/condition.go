@@ -2,6 +2,7 @@ package imapconn
 
 import (
 	"bytes"
+	"restante/backup/accounts/peer"
 	"strings"
 )
 
@@ -22,7 +23,7 @@ func parseCondition(line []byte) (c condition, args []byte) {
 		}
 	}
 	// A bracket at the beginning would make go-imap look for a code.
-	c.text = strings.TrimLeft(cleanText(rest), "[ ")
+	c.text = strings.TrimLeft(peer.Text(string(rest)), "[ ")
 	return c, args
 }
 
@@ -35,16 +36,6 @@ func codeEnd(b []byte) int {
 		}
 	}
 	return bytes.IndexByte(b, ']')
-}
-
-// cleanText makes a server's text fit for a line, a log and a screen.
-func cleanText(b []byte) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(string(b), "\uFFFD")))
 }
 
 // appendCondition writes a condition in the form that go-imap takes.

@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"compress/flate"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"net"
+	"restante/backup/accounts/peer"
 	"sync/atomic"
 	"time"
 
@@ -106,7 +104,7 @@ func (s *session) startTLS(ctx context.Context) error {
 		if c.busy() {
 			return s.refusal("STARTTLS", c)
 		}
-		return withHint(fmt.Errorf("%w: STARTTLS: the server said %s", ErrTLS, c), "imaps:// has encryption from the start")
+		return peer.WithHint(fmt.Errorf("%w: STARTTLS: the server said %s", ErrTLS, c), "imaps:// has encryption from the start")
 	}
 	if n := s.in.br.Buffered(); n > 0 {
 		return fmt.Errorf("%w: %d octets in clear text follow the answer to STARTTLS; somebody may be tampering with the connection", ErrTLS, n)
@@ -117,56 +115,6 @@ func (s *session) startTLS(ctx context.Context) error {
 	}
 	s.in = newInput(s.conn, s.opts.limits)
 	return nil
-}
-
-// encrypt shakes hands.
-func (s *session) encrypt(ctx context.Context) error {
-	host, _, err := net.SplitHostPort(s.opts.Address)
-	if err != nil {
-		return err
-	}
-	cfg := &tls.Config{}
-	if s.opts.TLS != nil {
-		cfg = s.opts.TLS.Clone()
-	}
-	if cfg.ServerName == "" {
-		cfg.ServerName = host
-	}
-	cfg.MinVersion = max(cfg.MinVersion, tls.VersionTLS12)
-	if cfg.NextProtos == nil {
-		cfg.NextProtos = []string{"imap"} // RFC 9051 section 11.1 wants other protocols kept out
-	}
-	conn := tls.Client(s.sock, cfg)
-	if err := conn.HandshakeContext(ctx); err != nil {
-		return s.tlsError(err, cfg.ServerName)
-	}
-	s.conn = conn
-	return nil
-}
-
-// tlsError says in plain words why there is no encryption.
-func (s *session) tlsError(err error, host string) error {
-	var (
-		unknown  x509.UnknownAuthorityError
-		hostname x509.HostnameError
-		invalid  x509.CertificateInvalidError
-		header   tls.RecordHeaderError
-	)
-	wrapped := fmt.Errorf("%w: %w", ErrTLS, err)
-	switch {
-	case errors.As(err, &unknown):
-		return withHint(fmt.Errorf("%w: the certificate of %s was issued by an authority that this computer does not know: %w", ErrTLS, host, err),
-			"if it is the right server, give its authority's certificate: ?ca=FILE")
-	case errors.As(err, &hostname):
-		return withHint(wrapped, "is the server's name spelt as in its certificate?")
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return withHint(wrapped, "the certificate has expired, or the clock of this computer is wrong")
-	case errors.As(err, &header):
-		return withHint(fmt.Errorf("%w: the server does not begin with TLS", ErrTLS), "imap:// is for servers that use STARTTLS")
-	case errors.Is(err, io.EOF):
-		return fmt.Errorf("%w: the server closed the connection during the handshake", ErrTLS)
-	}
-	return wrapped
 }
 
 // handOver hands the connection over to go-imap.
@@ -231,4 +179,17 @@ func (c *countingConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	c.out.Add(int64(n))
 	return n, err
+}
+
+// encrypt shakes hands.
+func (s *session) encrypt(ctx context.Context) error {
+	conn, err := peer.Encrypt(ctx, s.sock, peer.Handshake{
+		Address: s.opts.Address, TLS: s.opts.TLS, Err: ErrTLS, Plain: "imap:// is for servers that use STARTTLS",
+		Protocol: "imap", // RFC 9051 section 11.1 wants other protocols kept out
+	})
+	if err != nil {
+		return err
+	}
+	s.conn = conn
+	return nil
 }

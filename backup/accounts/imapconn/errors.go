@@ -38,20 +38,6 @@ var (
 // which the command got, says why: it was asked to send what cannot be sent.
 var errLibrary = errors.New("go-imap closed the connection")
 
-// A hinted error has advice for the person who sees it. Whoever prints errors
-// asks for Hint with errors.As and shows it on the next line.
-type hinted struct {
-	error
-	hint string
-}
-
-func (h hinted) Unwrap() error { return h.error }
-
-// Hint returns a sentence that says what to do.
-func (h hinted) Hint() string { return h.hint }
-
-func withHint(err error, hint string) error { return hinted{err, hint} }
-
 // broken is an ErrProtocol.
 func broken(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrProtocol, fmt.Sprintf(format, args...))

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"restante/backup/accounts/peer"
 	"strconv"
 	"strings"
 )
@@ -68,7 +69,7 @@ func (s *session) password() error {
 		return err
 	}
 	err := fmt.Errorf("%w: it takes no password (it offers %s)", ErrLogin, s.offers())
-	return withHint(err, "large providers want OAuth 2, or a password made for one application")
+	return peer.WithHint(err, "large providers want OAuth 2, or a password made for one application")
 }
 
 // token logs in with the best mechanism for an access token.
@@ -88,7 +89,7 @@ func (s *session) token() error {
 		}
 	}
 	err := fmt.Errorf("%w: it takes no access token (it offers %s)", ErrLogin, s.offers())
-	return withHint(err, "this server wants a password; OAuth 2 has to be allowed there first")
+	return peer.WithHint(err, "this server wants a password; OAuth 2 has to be allowed there first")
 }
 
 // offers are the server's SASL mechanisms, for people.
@@ -175,14 +176,14 @@ func (s *session) loginRefused(c condition, challenge []byte) error {
 	if why, hint := tokenRefused(s.scrub(string(challenge))); why != "" {
 		err = fmt.Errorf("%w (%s)", err, why)
 		if hint != "" {
-			return withHint(err, hint)
+			return peer.WithHint(err, hint)
 		}
 	}
 	switch c.code {
 	case "EXPIRED":
-		return withHint(err, "the password or token has expired")
+		return peer.WithHint(err, "the password or token has expired")
 	case "AUTHORIZATIONFAILED":
-		return withHint(err, "the password is right, but this user may not open that mailbox")
+		return peer.WithHint(err, "the password is right, but this user may not open that mailbox")
 	}
 	return err
 }

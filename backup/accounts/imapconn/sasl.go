@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"restante/backup/accounts/peer"
 	"strings"
 )
 
@@ -83,7 +84,7 @@ func tokenRefused(challenge string) (why, hint string) {
 }
 
 // short is the beginning of a server's words, on one line.
-func short(text string) string { return cleanText([]byte(text[:min(len(text), 300)])) }
+func short(text string) string { return peer.Text(text[:min(len(text), 300)]) }
 
 // isToken reports whether a text can be an access token: RFC 6750 section 2.1,
 // and all other visible characters besides.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"restante/backup/accounts/peer"
 	"strconv"
 	"strings"
 )
@@ -77,7 +78,7 @@ func (s *session) greet() error {
 			}
 			return nil
 		}
-		return withHint(broken("its greeting is %q", clip(line)), "this does not look like an IMAP server; is the port right?")
+		return peer.WithHint(broken("its greeting is %q", clip(line)), "this does not look like an IMAP server; is the port right?")
 	}
 	return broken("no greeting in 100 lines")
 }
@@ -227,14 +228,14 @@ func readID(sc *scan) map[string]string {
 		if err != nil || len(key) == 0 {
 			break
 		}
-		name := strings.ToLower(cleanText(key))
+		name := strings.ToLower(peer.Text(string(key)))
 		sc.spaces()
 		value, plain, err := sc.text()
 		if err != nil {
 			break
 		}
 		if !plain {
-			id[name] = cleanText(value)
+			id[name] = peer.Text(string(value))
 		}
 	}
 	return id

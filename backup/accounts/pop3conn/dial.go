@@ -2,12 +2,9 @@ package pop3conn
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
-	"io"
 	"net"
+	"restante/backup/accounts/peer"
 	"strings"
 	"time"
 
@@ -137,7 +134,7 @@ func (s *session) startTLS(ctx context.Context) error {
 		if st.busy() {
 			return fmt.Errorf("STLS: %w: %s", ErrBusy, st)
 		}
-		return withHint(fmt.Errorf("%w: STLS: the server said %s", ErrTLS, st), "pop3s:// has encryption from the start")
+		return peer.WithHint(fmt.Errorf("%w: STLS: the server said %s", ErrTLS, st), "pop3s:// has encryption from the start")
 	}
 	if n := s.wire.br.Buffered(); n > 0 {
 		return fmt.Errorf("%w: %d octets in clear text follow the answer to STLS; somebody may be tampering with the connection", ErrTLS, n)
@@ -148,56 +145,6 @@ func (s *session) startTLS(ctx context.Context) error {
 	}
 	s.wire = newWire(conn, s.opts)
 	return nil
-}
-
-// encrypt shakes hands.
-func (s *session) encrypt(ctx context.Context) (net.Conn, error) {
-	host, _, err := net.SplitHostPort(s.opts.Address)
-	if err != nil {
-		return nil, err
-	}
-	cfg := &tls.Config{}
-	if s.opts.TLS != nil {
-		cfg = s.opts.TLS.Clone()
-	}
-	if cfg.ServerName == "" {
-		cfg.ServerName = host
-	}
-	cfg.MinVersion = max(cfg.MinVersion, tls.VersionTLS12)
-	if cfg.NextProtos == nil {
-		cfg.NextProtos = []string{"pop3"} // as registered for ALPN (RFC 7301): other protocols are kept out
-	}
-	s.tcp.SetDeadline(time.Time{})
-	conn := tls.Client(s.tcp, cfg)
-	if err := conn.HandshakeContext(ctx); err != nil {
-		return nil, tlsError(err, cfg.ServerName)
-	}
-	return conn, nil
-}
-
-// tlsError says in plain words why there is no encryption.
-func tlsError(err error, host string) error {
-	var (
-		unknown  x509.UnknownAuthorityError
-		hostname x509.HostnameError
-		invalid  x509.CertificateInvalidError
-		header   tls.RecordHeaderError
-	)
-	wrapped := fmt.Errorf("%w: %w", ErrTLS, err)
-	switch {
-	case errors.As(err, &unknown):
-		return withHint(fmt.Errorf("%w: the certificate of %s was issued by an authority that this computer does not know: %w", ErrTLS, host, err),
-			"if it is the right server, give its authority's certificate: ?ca=FILE")
-	case errors.As(err, &hostname):
-		return withHint(wrapped, "is the server's name spelt as in its certificate?")
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return withHint(wrapped, "the certificate has expired, or the clock of this computer is wrong")
-	case errors.As(err, &header):
-		return withHint(fmt.Errorf("%w: the server does not begin with TLS", ErrTLS), "pop3:// is for servers that use STLS")
-	case errors.Is(err, io.EOF):
-		return fmt.Errorf("%w: the server closed the connection during the handshake", ErrTLS)
-	}
-	return wrapped
 }
 
 // capabilities are what CAPA told (RFC 2449), the arguments by the tag, both
@@ -224,4 +171,16 @@ func (s *session) capabilities() error {
 		return s.wire.failed(err)
 	}
 	return nil
+}
+
+// encrypt shakes hands.
+func (s *session) encrypt(ctx context.Context) (net.Conn, error) {
+	s.tcp.SetDeadline(time.Time{})
+	conn, err := peer.Encrypt(ctx, s.tcp, peer.Handshake{
+		Address: s.opts.Address, TLS: s.opts.TLS, Protocol: "pop3", Err: ErrTLS, Plain: "pop3:// is for servers that use STLS",
+	})
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
 }

@@ -3,6 +3,7 @@ package pop3conn
 import (
 	"errors"
 	"fmt"
+	"restante/backup/accounts/peer"
 	"strings"
 )
 
@@ -34,20 +35,6 @@ var (
 	// ErrRefused: the server said -ERR to one command; the connection is well.
 	ErrRefused = errors.New("the server refused")
 )
-
-// A hinted error has advice for the person who sees it. Whoever prints errors
-// asks for Hint with errors.As and shows it on the next line.
-type hinted struct {
-	error
-	hint string
-}
-
-func (h hinted) Unwrap() error { return h.error }
-
-// Hint returns a sentence that says what to do.
-func (h hinted) Hint() string { return h.hint }
-
-func withHint(err error, hint string) error { return hinted{err, hint} }
 
 // broken is an ErrProtocol.
 func broken(format string, args ...any) error {
@@ -88,7 +75,7 @@ func parseStatus(line []byte) (status, error) {
 	if code, after, ok := strings.Cut(rest, "]"); ok && strings.HasPrefix(code, "[") && !s.ok {
 		s.code, rest = strings.ToUpper(code[1:]), after
 	}
-	s.text = cleanText(rest)
+	s.text = peer.Text(rest)
 	return s, nil
 }
 
@@ -115,16 +102,6 @@ func (s status) busy() bool {
 		}
 	}
 	return false
-}
-
-// cleanText makes a server's text fit for a line, a log and a screen.
-func cleanText(s string) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD")))
 }
 
 // clip is the beginning of a line, for an error.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"restante/backup/accounts/peer"
 	"slices"
 	"strings"
 )
@@ -47,7 +48,7 @@ func (s *session) login() error {
 		return s.apop()
 	}
 	err := fmt.Errorf("%w: it takes no password (it offers %s)", ErrLogin, strings.Join(append(slices.Clone(offers), "nothing else"), ", "))
-	return withHint(err, "large providers want OAuth 2, or a password made for one application")
+	return peer.WithHint(err, "large providers want OAuth 2, or a password made for one application")
 }
 
 // ready refuses to send anything secret in clear text unless it was asked to.
@@ -151,7 +152,7 @@ func (s *session) authenticate(m Mechanism, response string) error {
 		// XOAUTH2 says why it failed in a challenge, in JSON, and then -ERR.
 		if raw, err := base64.StdEncoding.DecodeString(string(challenge)); err == nil {
 			const most = 500
-			details = cleanText(string(raw[:min(len(raw), most)]))
+			details = peer.Text(string(raw[:min(len(raw), most)]))
 		}
 		if challenge, st, err = s.step(""); err != nil {
 			return err
@@ -194,7 +195,7 @@ func (s *session) refused(st status, details string) error {
 		st.text = strings.TrimSpace(st.text + " " + s.wire.scrub(details))
 	}
 	if st.busy() {
-		return withHint(fmt.Errorf("log in as %s: %w: %s", s.opts.User, ErrBusy, st),
+		return peer.WithHint(fmt.Errorf("log in as %s: %w: %s", s.opts.User, ErrBusy, st),
 			"a maildrop is open to one session at a time; another mail program may have it open")
 	}
 	return fmt.Errorf("log in as %s: %w: %s", s.opts.User, ErrLogin, st)

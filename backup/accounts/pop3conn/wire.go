@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"restante/backup/accounts/peer"
 	"strings"
 	"sync"
 	"time"
@@ -302,7 +303,7 @@ func (w *wire) more(u *unstuffer) error {
 	}
 	_, err := w.br.Peek(1)
 	if u.falseEnd() && errors.Is(err, ErrTimeout) {
-		return withHint(fmt.Errorf("%w: behind %d octets came a dot with a bare LF before or behind it, and nothing for %v", ErrFalseEnd, u.size, w.patience),
+		return peer.WithHint(fmt.Errorf("%w: behind %d octets came a dot with a bare LF before or behind it, and nothing for %v", ErrFalseEnd, u.size, w.patience),
 			"the message may be whole, and nothing proves it; take it from this server by IMAP")
 	}
 	return err

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"restante/backup/accounts/peer"
 	"strings"
 	"time"
 )
@@ -81,7 +82,7 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 	}
 	c := &Conn{w: newWire(tcp, o.Idle, end, o.MaxScript)}
 	c.stop = context.AfterFunc(ctx, func() { tcp.Close() })
-	if err := c.open(&o); err != nil {
+	if err := c.open(ctx, &o); err != nil {
 		c.Close()
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
@@ -97,7 +98,7 @@ func (c *Conn) Close() error {
 	return c.w.conn.Close()
 }
 
-func (c *Conn) open(o *Options) error {
+func (c *Conn) open(ctx context.Context, o *Options) error {
 	if _, err := c.w.answer(); err != nil {
 		return fmt.Errorf("greeting: %w", err)
 	}
@@ -110,18 +111,10 @@ func (c *Conn) open(o *Options) error {
 	if n := c.w.br.Buffered(); n > 0 {
 		return fmt.Errorf("%w: %d octets in clear text follow the answer to STARTTLS; somebody may be tampering with the connection", ErrTLS, n)
 	}
-	cfg := &tls.Config{}
-	if o.TLS != nil {
-		cfg = o.TLS.Clone()
-	}
-	if cfg.ServerName == "" {
-		cfg.ServerName, _, _ = net.SplitHostPort(o.Address)
-	}
-	cfg.MinVersion = max(cfg.MinVersion, tls.VersionTLS12)
 	c.w.conn.SetDeadline(c.w.until())
-	conn := tls.Client(c.w.conn, cfg)
-	if err := conn.Handshake(); err != nil {
-		return fmt.Errorf("%w: %w", ErrTLS, err)
+	conn, err := peer.Encrypt(ctx, c.w.conn, peer.Handshake{Address: o.Address, TLS: o.TLS, Err: ErrTLS})
+	if err != nil {
+		return err
 	}
 	c.w = newWire(conn, o.Idle, c.w.end, o.MaxScript)
 	// RFC 5804 section 2.2: the server says anew what it can do, and what it said

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net"
+	"restante/backup/accounts/peer"
 	"slices"
 	"strings"
 	"time"
@@ -148,7 +149,7 @@ func (c *Conn) hello() error {
 	if !r.OK() {
 		err := refused("to "+verb+" it says", r)
 		if r.Code/100 == 5 {
-			err = hinted{err, "lmtp:// is for LMTP, smtp:// for SMTP"}
+			err = peer.WithHint(err, "lmtp:// is for LMTP, smtp:// for SMTP")
 		}
 		return err
 	}
@@ -169,7 +170,7 @@ func (c *Conn) startTLS(ctx context.Context) error {
 		return err
 	}
 	if r.Code != 220 {
-		return hinted{fmt.Errorf("%w: STARTTLS: the server said %s", ErrTLS, r), "smtps:// has encryption from the start; +insecure does without"}
+		return peer.WithHint(fmt.Errorf("%w: STARTTLS: the server said %s", ErrTLS, r), "smtps:// has encryption from the start; +insecure does without")
 	}
 	if n := c.br.Buffered(); n > 0 {
 		return fmt.Errorf("%w: %d octets in clear text follow the answer to STARTTLS; somebody may be tampering with the connection", ErrTLS, n)
@@ -178,28 +179,6 @@ func (c *Conn) startTLS(ctx context.Context) error {
 		return err
 	}
 	return c.hello()
-}
-
-func (c *Conn) encrypt(ctx context.Context) error {
-	cfg := &tls.Config{}
-	if c.opts.TLS != nil {
-		cfg = c.opts.TLS.Clone()
-	}
-	if cfg.ServerName == "" {
-		host, _, err := net.SplitHostPort(c.opts.Address)
-		if err != nil {
-			return err
-		}
-		cfg.ServerName = host
-	}
-	cfg.MinVersion = max(cfg.MinVersion, tls.VersionTLS12)
-	c.SetDeadline(time.Time{})
-	conn := tls.Client(c.Conn, cfg)
-	if err := conn.HandshakeContext(ctx); err != nil {
-		return fmt.Errorf("%w: %w", ErrTLS, err)
-	}
-	c.use(conn)
-	return nil
 }
 
 // login proves the password, by PLAIN (RFC 4616) or LOGIN.
@@ -216,7 +195,7 @@ func (c *Conn) login() error {
 	case slices.Contains(offered, "LOGIN"):
 		steps = []string{"AUTH LOGIN", encode([]byte(c.opts.User)), encode([]byte(c.opts.Password))}
 	default:
-		return hinted{fmt.Errorf("%w: it offers no way to prove a password (%s)", ErrLogin, c.ext["AUTH"]), "leave the user out of the URL where nobody has to log in, and give --deliver-to"}
+		return peer.WithHint(fmt.Errorf("%w: it offers no way to prove a password (%s)", ErrLogin, c.ext["AUTH"]), "leave the user out of the URL where nobody has to log in, and give --deliver-to")
 	}
 	for i, step := range steps {
 		r, err := c.command("%s", step)
@@ -231,4 +210,16 @@ func (c *Conn) login() error {
 	}
 	// RFC 4954 section 4: what is offered may change with the login.
 	return c.hello()
+}
+
+func (c *Conn) encrypt(ctx context.Context) error {
+	c.SetDeadline(time.Time{})
+	conn, err := peer.Encrypt(ctx, c.Conn, peer.Handshake{
+		Address: c.opts.Address, TLS: c.opts.TLS, Err: ErrTLS, Plain: "smtp:// is for servers that use STARTTLS",
+	})
+	if err != nil {
+		return err
+	}
+	c.use(conn)
+	return nil
 }

@@ -72,24 +72,3 @@ func lost(err error) error {
 	}
 	return fmt.Errorf("the connection was lost: %w", err)
 }
-
-// clean makes a server's text fit for a line, a log and a screen.
-func clean(s string) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD")))
-}
-
-// A hinted error has advice for the person who sees it.
-type hinted struct {
-	error
-	hint string
-}
-
-func (h hinted) Unwrap() error { return h.error }
-
-// Hint returns a sentence that says what to do.
-func (h hinted) Hint() string { return h.hint }

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"restante/backup/accounts/peer"
 	"strconv"
 	"strings"
 	"time"
@@ -106,11 +107,11 @@ func (c *Conn) reply() (r Reply, err error) {
 		text := strings.TrimRight(string(line), "\r\n")
 		code, err := strconv.Atoi(text[:min(3, len(text))])
 		if err != nil || code < 200 || code > 599 || len(text) > 3 && text[3] != ' ' && text[3] != '-' || r.Code != 0 && r.Code != code {
-			return r, fmt.Errorf("%w: %q is no answer", ErrProtocol, clean(text[:min(80, len(text))]))
+			return r, fmt.Errorf("%w: %q is no answer", ErrProtocol, peer.Text(text[:min(80, len(text))]))
 		}
 		r.Code = code
 		if len(text) > 4 {
-			r.lines = append(r.lines, clean(text[4:]))
+			r.lines = append(r.lines, peer.Text(text[4:]))
 		}
 		if len(text) < 4 || text[3] == ' ' {
 			return r, nil

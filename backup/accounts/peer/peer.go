@@ -1,0 +1,107 @@
+// Package peer has what the connections to all kinds of mail servers share:
+// [Encrypt] shakes hands and says in plain words why that fails, [Text] makes
+// what a server says fit to be shown, [WithHint] adds advice to an error.
+package peer
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+)
+
+// A Handshake is how a connection is encrypted.
+type Handshake struct {
+	Address string      // host:port that was connected to
+	TLS     *tls.Config // nil: the system's authorities, for the host of Address
+	// Protocol is what it is for, as registered for ALPN (RFC 7301), so that other
+	// protocols are kept out; empty: nothing is said.
+	Protocol string
+	// Err is wrapped by all errors.
+	Err error
+	// Plain is a hint for a server that does not begin with TLS.
+	Plain string
+}
+
+// Encrypt shakes hands, with TLS 1.2 at least.
+func Encrypt(ctx context.Context, conn net.Conn, h Handshake) (*tls.Conn, error) {
+	cfg := &tls.Config{}
+	if h.TLS != nil {
+		cfg = h.TLS.Clone()
+	}
+	if cfg.ServerName == "" {
+		host, _, err := net.SplitHostPort(h.Address)
+		if err != nil {
+			return nil, err
+		}
+		cfg.ServerName = host
+	}
+	cfg.MinVersion = max(cfg.MinVersion, tls.VersionTLS12)
+	if cfg.NextProtos == nil && h.Protocol != "" {
+		cfg.NextProtos = []string{h.Protocol}
+	}
+	c := tls.Client(conn, cfg)
+	if err := c.HandshakeContext(ctx); err != nil {
+		return nil, h.explain(err, cfg.ServerName)
+	}
+	return c, nil
+}
+
+// explain says in plain words why there is no encryption.
+func (h *Handshake) explain(err error, host string) error {
+	var (
+		unknown  x509.UnknownAuthorityError
+		hostname x509.HostnameError
+		invalid  x509.CertificateInvalidError
+		header   tls.RecordHeaderError
+	)
+	wrapped := fmt.Errorf("%w: %w", h.Err, err)
+	switch {
+	case errors.As(err, &unknown):
+		return WithHint(fmt.Errorf("%w: the certificate of %s was issued by an authority that this computer does not know: %w", h.Err, host, err),
+			"if it is the right server, give its authority's certificate: ?ca=FILE")
+	case errors.As(err, &hostname):
+		return WithHint(wrapped, "is the server's name spelt as in its certificate?")
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return WithHint(wrapped, "the certificate has expired, or the clock of this computer is wrong")
+	case errors.As(err, &header):
+		return WithHint(fmt.Errorf("%w: the server does not begin with TLS", h.Err), h.Plain)
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%w: the server closed the connection during the handshake", h.Err)
+	}
+	return wrapped
+}
+
+// A hinted error has advice for the person who sees it. Whoever prints errors
+// asks for Hint with errors.As and shows it on the next line.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+// Hint returns a sentence that says what to do.
+func (h hinted) Hint() string { return h.hint }
+
+// WithHint adds a sentence that says what to do; an empty one adds nothing.
+func WithHint(err error, hint string) error {
+	if hint == "" {
+		return err
+	}
+	return hinted{err, hint}
+}
+
+// Text makes a server's text fit for a line, a log and a screen.
+func Text(s string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r < 0x20 || r >= 0x7f && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD")))
+}
