@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -112,4 +113,14 @@ func (s serverCertificate) write(certFile, keyFile string) error {
 
 func (s serverCertificate) tls() tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{s.der}, PrivateKey: s.key}
+}
+
+// authority makes a new authority for certificates, and a file of the bed for
+// those who trust it.
+func (b *bed) authority(name string) (certs *certificates, file string, err error) {
+	if certs, err = newCertificates(); err != nil {
+		return nil, "", err
+	}
+	file = filepath.Join(b.dir, name)
+	return certs, file, os.WriteFile(file, certs.caPEM(), 0o644)
 }

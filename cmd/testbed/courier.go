@@ -54,12 +54,8 @@ type courierServer struct {
 }
 
 func startCourier(ctx context.Context, b *bed) error {
-	certs, err := newCertificates()
+	certs, ca, err := b.authority("courier-ca.pem")
 	if err != nil {
-		return err
-	}
-	ca := filepath.Join(b.dir, "courier-ca.pem")
-	if err := os.WriteFile(ca, certs.caPEM(), 0o644); err != nil {
 		return err
 	}
 	cert, err := certs.server()

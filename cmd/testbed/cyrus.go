@@ -66,12 +66,8 @@ func (c *cyrusInstance) Program(name string) string {
 }
 
 func startCyrus(ctx context.Context, b *bed) error {
-	certs, err := newCertificates()
+	certs, ca, err := b.authority("cyrus-ca.pem")
 	if err != nil {
-		return err
-	}
-	ca := filepath.Join(b.dir, "cyrus-ca.pem")
-	if err := os.WriteFile(ca, certs.caPEM(), 0o644); err != nil {
 		return err
 	}
 	r, err := serverRole()

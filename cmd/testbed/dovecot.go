@@ -74,12 +74,8 @@ type dovecotInstance struct {
 }
 
 func startDovecot(ctx context.Context, b *bed) error {
-	certs, err := newCertificates()
+	certs, ca, err := b.authority("ca.pem")
 	if err != nil {
-		return err
-	}
-	ca := filepath.Join(b.dir, "ca.pem")
-	if err := os.WriteFile(ca, certs.caPEM(), 0o644); err != nil {
 		return err
 	}
 	version, err := dovecotInstalled()
