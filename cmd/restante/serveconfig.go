@@ -105,10 +105,11 @@ type scheduleConfig struct {
 
 // usually is what is done if the configuration has no schedule at all.
 var usually = map[string]*scheduleConfig{
-	"nightly": {Job: "backup", Every: "@nightly", Spread: "2h"},
-	"forget":  {Job: "forget", Every: "0 5 * * *"},
-	"prune":   {Job: "prune", Every: "0 6 * * sun"},
-	"check":   {Job: "check", Every: "0 7 * * *"},
+	"nightly":   {Job: "backup", Every: "@nightly", Spread: "2h"},
+	"forget":    {Job: "forget", Every: "0 5 * * *"},
+	"prune":     {Job: "prune", Every: "0 6 * * sun"},
+	"check":     {Job: "check", Every: "0 7 * * *"},
+	"rehearsal": {Job: "rehearsal", Every: "0 8 * * sat"},
 }
 
 // scheduled are the schedules of the configuration, in the order of their

@@ -25,7 +25,8 @@ import (
 type Options struct {
 	// Open makes a target of a directory that is not there yet.
 	Open func(dir string) (restore.Target, error)
-	// TempDir is where the scratch directory is made; empty for the system's.
+	// TempDir is where the scratch directory is made, and is made if need be; empty
+	// for the system's.
 	TempDir string
 	// Most is about how many octets of messages are restored: of a larger
 	// account, a share of the messages chosen by Seed. 0 for 1 GiB.
@@ -82,6 +83,9 @@ func Run(ctx context.Context, repo *storage.Repository, s storage.Snapshot, o Op
 	scratch := filepath.Join(o.TempDir, scratchName(s.Account))
 	if err := os.RemoveAll(scratch); err != nil {
 		return nil, fmt.Errorf("remove what an earlier rehearsal left: %w", err)
+	}
+	if err := os.MkdirAll(o.TempDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the directory for rehearsals: %w", err)
 	}
 	if err := os.Mkdir(scratch, 0o700); err != nil {
 		return nil, fmt.Errorf("make a directory to restore into: %w", err)
