@@ -36,7 +36,7 @@ func TestExamplesOfConfigurationAreRight(t *testing.T) {
 		for _, s := range list {
 			jobs[s.Job] = true
 		}
-		for _, job := range []queue.Kind{queue.Backup, queue.Forget, queue.Prune, queue.Check} {
+		for _, job := range []queue.Kind{queue.Backup, queue.Forget, queue.Prune, queue.Check, queue.Rehearsal} {
 			if !jobs[job] {
 				t.Errorf("%s: nothing does a %s", file, job)
 			}
