@@ -43,6 +43,7 @@ func serviceNames() []string {
 // A bed is a set of running servers.
 type bed struct {
 	dir    string // everything the servers write
+	policy string // URL that Dovecot asks whether to let somebody in; empty: none
 	keep   bool   // leave it behind
 	keeper *keeper
 
@@ -60,7 +61,7 @@ func startBed(ctx context.Context, o options) (*bed, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bed{keep: o.keep, env: map[string]string{
+	b := &bed{keep: o.keep, policy: o.policy, env: map[string]string{
 		"RESTANTE_TESTBED": "1",
 		"TESTBED_MISSING":  strings.Join(slices.Sorted(maps.Keys(missing)), ","),
 	}}

@@ -21,11 +21,12 @@ const answerTime = 20 * time.Second
 // A daemon is a server's process, with a process group of its own.
 type daemon struct {
 	name    string
-	pid     int           // of its group: negative
-	log     string        // file with what it wrote
-	keeper  *keeper       // knows of it while it runs
-	stopped chan struct{} // closed when the process has ended
-	once    sync.Once     // its pid may be another's after the first stop
+	pid     int              // of its group: negative
+	log     string           // file with what it wrote
+	command func() *exec.Cmd // that starts it once more
+	keeper  *keeper          // knows of it while it runs
+	stopped chan struct{}    // closed when the process has ended
+	once    sync.Once        // its pid may be another's after the first stop
 }
 
 // spawn starts a server's process, which writes to name.log. The bed stops it
@@ -37,13 +38,15 @@ func (b *bed) spawn(name string, cmd *exec.Cmd) (*daemon, error) {
 		return nil, fmt.Errorf("opening the log of %s: %w", name, err)
 	}
 	defer out.Close()
+	path, args, dir, env, as := cmd.Path, cmd.Args, cmd.Dir, cmd.Env, cmd.SysProcAttr // the keeper changes the command
+	command := func() *exec.Cmd { return &exec.Cmd{Path: path, Args: args, Dir: dir, Env: env, SysProcAttr: as} }
 	cmd.Stdout, cmd.Stderr = out, out
 	dieWithParent(cmd, syscall.SIGTERM)
 	pid, err := b.keeper.start(cmd, true)
 	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
-	d := &daemon{name: name, pid: pid, log: log, keeper: b.keeper, stopped: make(chan struct{})}
+	d := &daemon{name: name, pid: pid, log: log, command: command, keeper: b.keeper, stopped: make(chan struct{})}
 	b.mu.Lock()
 	b.daemons = append(b.daemons, d)
 	b.mu.Unlock()
@@ -84,6 +87,16 @@ func (d *daemon) stop() {
 		<-d.stopped
 		d.keeper.forget(d.pid)
 	})
+}
+
+// again starts a server that was stopped once more, as it was started before,
+// and waits until it answers.
+func (b *bed) again(ctx context.Context, d *daemon, answers func(context.Context) error) error {
+	d, err := b.spawn(d.name, d.command())
+	if err != nil {
+		return err
+	}
+	return d.await(ctx, answers)
 }
 
 // greetingAt is the first line that a server says at an address.

@@ -67,6 +67,7 @@ type dovecotInstance struct {
 	Greeting          string
 	Role              role
 	Introspection     string // URL that tells whose a token is
+	Policy            string // URL that tells who is let in; empty: whoever has a password
 	// Details: it has access control lists, a quota, and filter scripts. It is
 	// not known how to configure those of Dovecot 2.4.
 	Details bool
@@ -96,7 +97,7 @@ func startDovecot(ctx context.Context, b *bed) error {
 	var errs [2]error
 	for i, d := range []*dovecotInstance{slash, dot} {
 		d.Role, d.V24 = r, strings.HasPrefix(version, "Dovecot 2.4.")
-		d.Introspection = introspection
+		d.Introspection, d.Policy = introspection, b.policy
 		d.Details = d == slash && !d.V24
 		wg.Go(func() { errs[i] = d.start(ctx, b, certs) })
 	}

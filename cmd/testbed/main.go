@@ -82,6 +82,7 @@ type options struct {
 	keep    bool   // leave the servers' directory behind
 	quiet   bool   // say nothing when all goes well
 	without string // names of servers to leave out, separated by commas
+	policy  string // URL that Dovecot asks whether to let somebody in; no flag of its own
 }
 
 func main() {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"time"
 
 	"restante/cmd/testbed/bench"
 	"restante/cmd/testbed/nights"
@@ -83,68 +82,6 @@ func runNights(ctx context.Context, o options, args []string) error {
 	report, err := nights.Run(ctx, s, program, no)
 	if err == nil {
 		fmt.Println(report)
-		return nil
-	}
-	if ctx.Err() != nil {
-		return err
-	}
-	kept, keepErr := b.leave()
-	return errors.Join(err, fmt.Errorf("everything is left in %s", kept), keepErr)
-}
-
-const outagesUsage = `usage: testbed outages [flags]
-
-Outages has restante serve back accounts up again and again, and takes away the
-way to PostgreSQL, then that to the S3 server, and then every second connection
-to the mail server. It says who was told what, and proves in the end that all
-mail is in the repository.
-
-flags:
-`
-
-// runOutages is the subcommand.
-func runOutages(ctx context.Context, o options, args []string) error {
-	var oo nights.OutageOptions
-	flags := subcommandFlags("outages", outagesUsage)
-	flags.IntVar(&oo.Accounts, "accounts", 20, "so many accounts")
-	flags.DurationVar(&oo.Away, "away", 10*time.Minute, "how long the database and the S3 server are away, one after the other")
-	flags.DurationVar(&oo.Half, "half", 3*time.Minute, "how long every second connection to the mail server is refused")
-	flags.DurationVar(&oo.Every, "every", 20*time.Second, "back each account up so often")
-	flags.Uint64Var(&oo.Seed, "seed", rand.Uint64()>>16, "what is random is made of it")
-	if err := flags.Parse(args); err != nil {
-		return said(flags, err)
-	}
-	if flags.NArg() > 0 || oo.Accounts < 1 {
-		return errors.New("outages takes flags only, and numbers above 0")
-	}
-	for m, err := range bench.MadeUp(2000).Messages() {
-		if err != nil {
-			return err
-		}
-		if nights.Faithful(m) {
-			oo.Mail = append(oo.Mail, m)
-		}
-	}
-	b, err := startBed(ctx, o)
-	if err != nil {
-		return err
-	}
-	defer b.close()
-	s, err := b.site("outages")
-	if err != nil {
-		return err
-	}
-	oo.Database, oo.IMAP = b.env["TESTBED_POSTGRES"], b.env["TESTBED_IMAP"]
-	program, err := s.Build(ctx)
-	if err != nil {
-		return err
-	}
-	list, err := nights.Outages(ctx, s, program, oo)
-	for _, out := range list {
-		fmt.Println(out)
-	}
-	if err == nil {
-		fmt.Printf("outages: every message of %d accounts is there in the end\n", oo.Accounts)
 		return nil
 	}
 	if ctx.Err() != nil {

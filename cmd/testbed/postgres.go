@@ -94,14 +94,7 @@ func startPostgres(ctx context.Context, b *bed) error {
 			return err
 		}
 		url := fmt.Sprintf("postgres://%s:%s@%s/postgres?sslmode=disable", postgresUser, postgresPassword, loopback(ports[0]))
-		err = d.await(ctx, func(ctx context.Context) error {
-			conn, err := pgx.Connect(ctx, url)
-			if err != nil {
-				return err
-			}
-			return conn.Close(ctx)
-		})
-		if err == nil {
+		if err = d.await(ctx, postgresAnswers(url)); err == nil {
 			b.set("TESTBED_POSTGRES", url)
 			return nil
 		}
@@ -111,6 +104,16 @@ func startPostgres(ctx context.Context, b *bed) error {
 		}
 	}
 	return errors.New("PostgreSQL did not start; its log is postgresql.log")
+}
+
+func postgresAnswers(url string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		conn, err := pgx.Connect(ctx, url)
+		if err != nil {
+			return err
+		}
+		return conn.Close(ctx)
+	}
 }
 
 // makeCluster makes the files of a new PostgreSQL server.

@@ -20,7 +20,7 @@ func TestRunsGoOnWhileTheDatabaseIsAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := gate.Open(u.Host, "")
+	g, err := gate.Open(u.Host)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,5 +1,5 @@
 // Package gate is a way to a server that can be shut: [Open] one, have clients
-// connect to its [Gate.Address], and [Gate.Shut] it, or [Gate.Half] of it.
+// connect to its [Gate.Address], and [Gate.Shut] it.
 package gate
 
 import (
@@ -11,26 +11,23 @@ import (
 
 // A Gate passes connections on to a server.
 type Gate struct {
-	l      net.Listener
-	to     string
-	excuse string
+	l  net.Listener
+	to string
 
-	shut, half      atomic.Bool
+	shut            atomic.Bool
 	refused, broken atomic.Int64
 
 	mu   sync.Mutex // guards what follows
-	n    int        // connections so far
 	open map[net.Conn]bool
 }
 
-// Open opens a gate to host:port. Excuse is what a connection is told that is
-// not let through. It stays until Close.
-func Open(to, excuse string) (*Gate, error) {
+// Open opens a gate to host:port. It stays until Close.
+func Open(to string) (*Gate, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	g := &Gate{l: l, to: to, excuse: excuse, open: map[net.Conn]bool{}}
+	g := &Gate{l: l, to: to, open: map[net.Conn]bool{}}
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -57,14 +54,8 @@ func (g *Gate) Shut() {
 	}
 }
 
-// Half refuses every second connection from now on.
-func (g *Gate) Half() { g.half.Store(true) }
-
 // Let lets everything through again.
-func (g *Gate) Let() {
-	g.shut.Store(false)
-	g.half.Store(false)
-}
+func (g *Gate) Let() { g.shut.Store(false) }
 
 // Turned tells how many connections were refused, and how many broken.
 func (g *Gate) Turned() (refused, broken int64) { return g.refused.Load(), g.broken.Load() }
@@ -77,13 +68,8 @@ func (g *Gate) Close() {
 
 func (g *Gate) pass(c net.Conn) {
 	defer c.Close()
-	g.mu.Lock()
-	g.n++
-	second := g.n%2 == 0
-	g.mu.Unlock()
-	if g.shut.Load() || g.half.Load() && second {
+	if g.shut.Load() {
 		g.refused.Add(1)
-		io.WriteString(c, g.excuse)
 		return
 	}
 	s, err := net.Dial("tcp", g.to)

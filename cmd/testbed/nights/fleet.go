@@ -82,7 +82,7 @@ dead-after = "8s"
 %s[group.all]
 list = "users.csv"
 url = %q
-master = "boss"
+master = "`+Master+`"
 password-file = "master"
 name = "{user}"
 connections = 1

@@ -82,6 +82,9 @@ func plural(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
+// Master is who restante logs in as, to the mail of every account.
+const Master = "boss"
+
 // Start is the noon before the first night. Its Monday begins a week.
 var start = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 

@@ -22,16 +22,21 @@ import (
 type OutageOptions struct {
 	Options
 	Away  time.Duration // the S3 server and the database, one after the other
-	Half  time.Duration // how long the mail server refuses every second connection
-	IMAP  string        // host:port of the mail server
+	Half  time.Duration // how long the mail server refuses every second account
 	Every time.Duration // between backups of an account
+	// Kill ends the database with a kill -9, and Revive starts it again.
+	Kill   func()
+	Revive func() error
+	// Refuse has the mail server refuse the logins of every second account, or
+	// none, and tells how many it has refused so far.
+	Refuse func(half bool) (refused int64)
 }
 
 // An Outage is what was seen of one.
 type Outage struct {
 	What    string
 	Away    time.Duration
-	Refused int64 // connections
+	Refused int64 // connections or logins
 	Opened  []string
 	Cleared []string
 	Back    time.Duration // from its end until every account was backed up again
@@ -39,19 +44,16 @@ type Outage struct {
 
 // String is the outage in a line.
 func (o Outage) String() string {
-	return fmt.Sprintf("%s for %v: %d connections refused, %d alerts told (%s), %d cleared, every account backed up again %v after its end",
+	return fmt.Sprintf("%s for %v: %d refused, %d alerts told (%s), %d cleared, every account backed up again %v after its end",
 		o.What, o.Away, o.Refused, len(o.Opened), strings.Join(o.Opened, "; "), len(o.Cleared), o.Back.Round(time.Second))
 }
 
 // Outages has restante serve back accounts up again and again, in the S3 server
-// and with PostgreSQL, and takes away the way to each server for a while. In
-// the end all mail is in the repository.
+// and with PostgreSQL. It kills PostgreSQL and starts it again after a while,
+// shuts the way to the S3 server, and has the mail server refuse the logins of
+// every second account. In the end all mail is in the repository.
 func Outages(ctx context.Context, s *site.Site, program string, o OutageOptions) (list []Outage, err error) {
 	t := &trial{o: o.Options, site: s, program: program, random: rand.New(rand.NewPCG(o.Seed, 1)), report: Report{Options: o.Options}}
-	mail, err := gate.Open(o.IMAP, "* BYE [UNAVAILABLE] come again\r\n")
-	if err != nil {
-		return nil, err
-	}
 	store, err := url.Parse(s.S3)
 	if err != nil {
 		return nil, err
@@ -60,15 +62,7 @@ func Outages(ctx context.Context, s *site.Site, program string, o OutageOptions)
 	if err != nil {
 		return nil, err
 	}
-	objects, err := gate.Open(endpoint.Host, "")
-	if err != nil {
-		return nil, err
-	}
-	database, err := url.Parse(o.Database)
-	if err != nil {
-		return nil, err
-	}
-	queue, err := gate.Open(database.Host, "")
+	objects, err := gate.Open(endpoint.Host)
 	if err != nil {
 		return nil, err
 	}
@@ -77,8 +71,7 @@ func Outages(ctx context.Context, s *site.Site, program string, o OutageOptions)
 	query.Set("endpoint", endpoint.String())
 	store.RawQuery = query.Encode()
 	s.S3 = store.String()
-	database.Host = queue.Address()
-	t.o.Database, t.o.Bucket, t.o.Machines = database.String(), true, 1
+	t.o.Bucket, t.o.Machines = true, 1
 	told, err := listen()
 	if err != nil {
 		return nil, err
@@ -92,7 +85,7 @@ database = %q
 [group.all]
 list = "users.csv"
 url = "imap+insecure://{user}@%s"
-master = "boss"
+master = "`+Master+`"
 password-file = "master"
 name = "{user}"
 connections = 1
@@ -102,7 +95,7 @@ every = "@every %s"
 settle = "20s"
 [[alerts.webhook]]
 url = "http://%s/"
-`, t.o.Database, mail.Address(), o.Every, told.l.Addr())
+`, t.o.Database, s.IMAP, o.Every, told.l.Addr())
 	f := &fleet{t: t}
 	if err := f.start(ctx, 0); err != nil {
 		return nil, errors.Join(err, f.stop())
@@ -112,34 +105,39 @@ url = "http://%s/"
 		return nil, err
 	}
 	for _, what := range []struct {
-		name string
-		g    *gate.Gate
-		away time.Duration
-		half bool
-	}{{"the database", queue, o.Away, false}, {"the S3 server", objects, o.Away, false}, {"every second connection to the mail server", mail, o.Half, true}} {
-		out := Outage{What: what.name, Away: what.away}
-		s.Say("outages: %s is away for %v", what.name, what.away)
+		name     string
+		lasts    time.Duration
+		away     func()
+		back     func() error
+		refusals func() int64
+	}{
+		{"PostgreSQL killed", o.Away, o.Kill, o.Revive, func() int64 { return 0 }},
+		{"the S3 server away", o.Away, objects.Shut, func() error { objects.Let(); return nil },
+			func() int64 { refused, _ := objects.Turned(); return refused }},
+		{"the logins of every second account refused", o.Half, func() { o.Refuse(true) }, func() error { o.Refuse(false); return nil },
+			func() int64 { return o.Refuse(false) }},
+	} {
+		out := Outage{What: what.name, Away: what.lasts}
+		s.Say("outages: %s for %v", what.name, what.lasts)
 		told.take()
-		if what.half {
-			what.g.Half()
-		} else {
-			what.g.Shut()
-		}
+		what.away()
 		if err := t.each(func(a *account, random *rand.Rand) error { return t.change(ctx, a, random, 1+random.IntN(3), 0) }); err != nil {
 			return nil, err
 		}
 		select {
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
-		case <-time.After(what.away):
+		case <-time.After(what.lasts):
 		}
-		what.g.Let()
 		back := time.Now()
+		if err := what.back(); err != nil {
+			return nil, err
+		}
 		if err := f.again(ctx, back, t.o.Accounts); err != nil {
-			return nil, fmt.Errorf("after %s was away: %w", what.name, err)
+			return nil, fmt.Errorf("after %s: %w", what.name, err)
 		}
 		out.Back = time.Since(back)
-		out.Refused, _ = what.g.Turned()
+		out.Refused = what.refusals()
 		time.Sleep(2 * time.Minute) // until it is seen to be over, and that was told
 		for _, d := range told.take() {
 			switch d.Event {
