@@ -233,7 +233,7 @@ func (b *batch) finish(ctx context.Context) error {
 	if err := b.p.repo.put(ctx, packName(id), octets); err != nil {
 		return fmt.Errorf("write pack %s: %w", id, err)
 	}
-	dir, err := b.p.prove(ctx, b.v.v, id, size)
+	dir, err := b.p.repo.prove(ctx, b.v.v, id, size)
 	if err != nil {
 		return b.p.taken(ctx, id, fmt.Errorf("pack %s cannot be read as it was written: %w", id, err))
 	}
@@ -262,8 +262,8 @@ func (p *pruner) taken(ctx context.Context, id ulid.ULID, err error) error {
 
 // prove reads a pack from the store, opens all that is in it, and returns its
 // directory as it stands there.
-func (p *pruner) prove(ctx context.Context, v *vault, id ulid.ULID, size int64) (pack.Directory, error) {
-	octets, err := p.repo.store.Get(ctx, packName(id), 0, -1)
+func (r *Repository) prove(ctx context.Context, v *vault, id ulid.ULID, size int64) (pack.Directory, error) {
+	octets, err := r.store.Get(ctx, packName(id), 0, -1)
 	if err != nil {
 		return nil, err
 	}

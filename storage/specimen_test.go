@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -164,7 +165,8 @@ func makeSpecimen(ctx context.Context) (*specimen, error) {
 // saveSpecimenMail commits the account's next snapshot: some more messages in
 // two folders, some flags changed, one message gone.
 func saveSpecimenMail(ctx context.Context, r *Repository, vaultID ID, account string, parent savedMail, random *rand.Rand, partial bool) (savedMail, error) {
-	next := savedMail{folders: map[string][]savedMessage{}, snapshot: Snapshot{ID: NewID(), Account: account, Parent: parent.snapshot.ID, Started: time.Now().Unix()}}
+	next := savedMail{folders: map[string][]savedMessage{}, snapshot: Snapshot{ID: NewID(), Account: account, Parent: parent.snapshot.ID,
+		Started: cmp.Or(parent.snapshot.Started, time.Now().Unix()-12*3600) + 3600}}
 	w, err := r.Writer(ctx, vaultID)
 	if err != nil {
 		return next, err

@@ -71,7 +71,7 @@ func (c *checkCmd) Run(ctx context.Context, a *app) error {
 	}
 	if err == nil && len(checked.Findings) > 0 {
 		if !a.JSON {
-			fmt.Fprintf(a.err, "restante: %s found\n  hint: put the objects named above back from a copy or an older version of the store; mail that is still on its server is stored again by the next backup --full\n", number(int64(len(checked.Findings)), "error"))
+			fmt.Fprintf(a.err, "restante: %s found\n  hint: put the objects named above back from a copy or an older version of the store; if there is none, restante repair says what can be saved\n", number(int64(len(checked.Findings)), "error"))
 		}
 		return errReported
 	}

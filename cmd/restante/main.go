@@ -42,6 +42,7 @@ type cli struct {
 	Forget    forgetCmd    `cmd:"" help:"Forget snapshots that no keep rule keeps."`
 	Prune     pruneCmd     `cmd:"" help:"Remove what no snapshot needs from the repository."`
 	Check     checkCmd     `cmd:"" help:"Prove that the repository is whole."`
+	Repair    repairCmd    `cmd:"" help:"Save what can be saved of a damaged repository, and say what is lost."`
 	Rehearse  rehearseCmd  `cmd:"" help:"Prove that an account can be restored, by restoring it for the time being."`
 	Probe     probeCmd     `cmd:"" help:"Prove that a store can hold a repository."`
 	Stats     statsCmd     `cmd:"" help:"Tell how much is stored, and of what."`
