@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"restante/cmd/testbed/gate"
+	"restante/cmd/testbed/weather"
 	"restante/cmd/testbed/servers"
 )
 
@@ -20,7 +20,7 @@ func TestRunsGoOnWhileTheDatabaseIsAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := gate.Open(u.Host)
+	g, err := weather.Open(u.Host, weather.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

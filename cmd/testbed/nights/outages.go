@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"restante/cmd/testbed/gate"
+	"restante/cmd/testbed/weather"
 	"restante/cmd/testbed/site"
 )
 
@@ -62,7 +62,7 @@ func Outages(ctx context.Context, s *site.Site, program string, o OutageOptions)
 	if err != nil {
 		return nil, err
 	}
-	objects, err := gate.Open(endpoint.Host)
+	objects, err := weather.Open(endpoint.Host, weather.Options{})
 	if err != nil {
 		return nil, err
 	}
