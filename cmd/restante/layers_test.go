@@ -66,7 +66,7 @@ var layers = map[string]string{
 	"cmd/testbed":         "cmd/testbed/rawimap cmd/testbed/bench cmd/testbed/crash cmd/testbed/nights cmd/testbed/site cmd/testbed/tokens",
 	"cmd/testbed/tokens":  "",
 	"cmd/testbed/bench":   "cmd/testbed/site cmd/testbed/rawimap",
-	"cmd/testbed/crash":   "cmd/testbed/site cmd/testbed/rawimap",
+	"cmd/testbed/crash":   "cmd/testbed/site cmd/testbed/rawimap cmd/testbed/weather",
 	"cmd/testbed/weather": "",
 	"cmd/testbed/nights":  "cmd/testbed/weather cmd/testbed/site cmd/testbed/rawimap",
 	"cmd/testbed/site":    "cmd/testbed/rawimap",

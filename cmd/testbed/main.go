@@ -71,6 +71,7 @@ func subcommands() []subcommand {
 		{"bench", "measure Restante beside mbsync, restic and borg", runBench},
 		{"kill", "kill backups and restores at random moments, and see", runKill},
 		{"pruners", "kill writers and pruners at work at once, and see", runPruners},
+		{"network", "put everything on a bad network, and see", runNetwork},
 		{"nights", "have many accounts backed up for a month of nights, and see", runNights},
 		{"outages", "take servers away from a restante that serves, and see", runOutages},
 		{"writers", "have two write into one repository at once, and see", runWriters},

@@ -110,6 +110,18 @@ func (s *Site) Address() string {
 	return s.IMAP
 }
 
+// Through is the same site, but for another host:port at which clients reach
+// the mail server, with TLS or without as before.
+func (s *Site) Through(address string) *Site {
+	other := *s
+	if s.TLS {
+		other.imaps = address
+	} else {
+		other.IMAP = address
+	}
+	return &other
+}
+
 // AccountURL is a user's account as restante is told of it.
 func (s *Site) AccountURL(user string) string {
 	if s.TLS {

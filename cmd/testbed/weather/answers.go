@@ -70,15 +70,15 @@ func (a *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler)
 		}
 	}
-	got, done := a.spoil(fault, at, r.Method, got)
-	if done {
+	got, fault = a.spoil(fault, at, r.Method, got)
+	if fault != "" {
 		a.way.happened(fault)
 		a.spoilt.Store(key, true)
 	}
 	for name, values := range got.header {
 		w.Header()[name] = values
 	}
-	cut := done && fault == Truncated
+	cut := fault == Truncated
 	if r.Method == http.MethodHead {
 		w.WriteHeader(got.status)
 		return
@@ -118,32 +118,35 @@ func (a *answers) ask(r *http.Request, body []byte) (*answer, error) {
 }
 
 // spoil makes the answer that is given of the one that should be, and tells
-// whether it is another one.
-func (a *answers) spoil(fault Fault, at float64, method string, got *answer) (*answer, bool) {
+// what has happened to it, if anything.
+func (a *answers) spoil(fault Fault, at float64, method string, got *answer) (*answer, Fault) {
 	switch fault {
 	case SlowDown:
 		said := refusal(http.StatusServiceUnavailable, "SlowDown")
 		if at < 0.5 { // some stores say how long
 			said.header.Set("Retry-After", "1")
 		}
-		return said, true
+		return said, fault
 	case Skewed:
-		return refusal(http.StatusForbidden, "RequestTimeTooSkewed"), true
+		return refusal(http.StatusForbidden, "RequestTimeTooSkewed"), fault
 	case Elsewhere:
 		said := refusal(http.StatusTemporaryRedirect, "TemporaryRedirect")
 		said.header.Set("Location", "http://127.0.0.1:1/nowhere")
-		return said, true
+		return said, fault
 	case Applied:
-		return refusal(http.StatusInternalServerError, "InternalError"), true
+		return refusal(http.StatusInternalServerError, "InternalError"), fault
 	case Truncated:
-		return got, len(got.body) > 0 && method != http.MethodHead
+		if len(got.body) == 0 {
+			return got, ""
+		}
+		return got, Truncated
 	case WrongBody:
-		if len(got.body) == 0 || method == http.MethodHead {
-			return got, false
+		if len(got.body) == 0 {
+			return got, ""
 		}
 		b := bytes.Clone(got.body)
 		b[int(at*float64(len(b)))] ^= 1 << (int(at*1e6) % 8)
-		return &answer{got.status, got.header, b}, true
+		return &answer{got.status, got.header, b}, WrongBody
 	}
 	a.mu.Lock()
 	last := a.last[method]
@@ -162,7 +165,7 @@ func (a *answers) spoil(fault Fault, at float64, method string, got *answer) (*a
 		select {
 		case waiting <- swap{got, theirs}:
 			if other := <-theirs; honest(method, got, other) {
-				return other, true
+				return other, Swapped
 			}
 		case <-time.After(swapWait): // it has gone on
 		}
@@ -171,7 +174,7 @@ func (a *answers) spoil(fault Fault, at float64, method string, got *answer) (*a
 		case other := <-mine:
 			other.theirs <- got
 			if honest(method, got, other.mine) {
-				return other.mine, true
+				return other.mine, Swapped
 			}
 		case <-time.After(swapWait):
 			a.mu.Lock()
@@ -181,9 +184,9 @@ func (a *answers) spoil(fault Fault, at float64, method string, got *answer) (*a
 			a.mu.Unlock()
 		}
 	case fault == Repeated && last != nil && honest(method, got, last):
-		return last, true
+		return last, Repeated
 	}
-	return got, false
+	return got, ""
 }
 
 // honest tells whether an answer may stand in another one's place.

@@ -91,9 +91,11 @@ func (o Odds) trip(seed, n uint64) trip {
 	t.bit = 1 << random.IntN(8)
 	t.end = o.pick(random, ends)
 	if random.Float64() < o[Late] {
-		t.latest = time.Duration(1+random.IntN(60)) * time.Millisecond
+		t.latest = time.Millisecond << random.IntN(6)
 	}
-	t.drip = random.Float64() < o[Drip]
+	if t.drip = random.Float64() < o[Drip]; t.drip {
+		t.latest = 0 // it would be that of each octet
+	}
 	if random.Float64() < o[Slow] {
 		t.rate = 20_000 << random.IntN(5)
 	}
