@@ -77,7 +77,9 @@ type Options struct {
 	// LoginTimeout bounds everything Dial does. Default: 1 minute.
 	LoginTimeout time.Duration
 	// Idle is how long the server may be silent while an answer is due, and
-	// how long it may not take what is written to it. Default: 5 minutes.
+	// how long it may not take what is written to it. Default: 100 seconds,
+	// which is what Thunderbird has: a server that is well sends something
+	// sooner, be it "* OK still here".
 	Idle time.Duration
 	// Total is how long the server may be waited for without the end of a
 	// command or a message, however lively it is meanwhile. Default: 30 minutes.
@@ -120,7 +122,7 @@ func (o Options) filled() Options {
 		}
 	}
 	set(&o.LoginTimeout, time.Minute)
-	set(&o.Idle, 5*time.Minute)
+	set(&o.Idle, 100*time.Second)
 	set(&o.Total, 30*time.Minute)
 	if o.MinRate == 0 {
 		o.MinRate = 100
