@@ -50,7 +50,7 @@ func IsPostgres(where string) bool {
 	return strings.HasPrefix(where, "postgres://") || strings.HasPrefix(where, "postgresql://")
 }
 
-func openDatabase(ctx context.Context, where string, log *slog.Logger) (_ *database, err error) {
+func openDatabase(ctx context.Context, where string, o Options) (_ *database, err error) {
 	d := &database{postgres: IsPostgres(where)}
 	if d.postgres {
 		c, err := pgxpool.ParseConfig(where)
@@ -60,6 +60,7 @@ func openDatabase(ctx context.Context, where string, log *slog.Logger) (_ *datab
 		if c.MaxConns < 10 {
 			c.MaxConns = 10
 		}
+		bePatient(c, o.patience)
 		if d.pool, err = pgxpool.NewWithConfig(ctx, c); err != nil {
 			return nil, fmt.Errorf("open the database: %w", err)
 		}
@@ -76,7 +77,7 @@ func openDatabase(ctx context.Context, where string, log *slog.Logger) (_ *datab
 		}
 		d.sql.SetMaxOpenConns(1) // River on SQLite asks for it
 	}
-	if err := d.migrate(ctx, log); err != nil {
+	if err := d.migrate(ctx, o.Log); err != nil {
 		d.close()
 		return nil, fmt.Errorf("database %s: %w", place(where), err)
 	}

@@ -172,6 +172,8 @@ type Options struct {
 	Log         *slog.Logger
 	// Ended is told of each run that is over on this machine; or nil.
 	Ended func(Run)
+
+	patience time.Duration // with PostgreSQL that is silent; tests set less
 }
 
 func (o *Options) defaults() {
@@ -211,6 +213,9 @@ func (o *Options) defaults() {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.patience == 0 {
+		o.patience = patience
+	}
 }
 
 // A Queue is the runs of all machines that share a database.
@@ -231,7 +236,7 @@ type key struct{ schedule, account string }
 // a URL that begins with postgres://, and brings its tables up to date.
 func Open(ctx context.Context, where string, o Options) (*Queue, error) {
 	o.defaults()
-	db, err := openDatabase(ctx, where, o.Log)
+	db, err := openDatabase(ctx, where, o)
 	if err != nil {
 		return nil, err
 	}
