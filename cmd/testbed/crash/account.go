@@ -36,7 +36,7 @@ func (t *trial) newAccount(ctx context.Context, kind string, letters int) (*acco
 	user := t.user(kind)
 	seed := t.Seed<<16 + uint64(t.users)
 	maker := site.NewMaker(seed)
-	maker.Length = 16 // a run should take a second or two, and thousands of messages take long to restore
+	maker.Length = t.length
 	a := &account{site: t.site, user: user, maker: maker, random: rand.New(rand.NewPCG(seed, 3)),
 		made: map[string]bool{"INBOX": true}, ever: map[place]bool{}}
 	return a, a.deliver(ctx, letters)

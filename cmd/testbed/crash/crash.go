@@ -65,11 +65,13 @@ type trial struct {
 	report  *Report
 	moments *rand.Rand // when to kill, and other things left to chance
 	users   int        // so far
+	length  int        // of letters; see site.Maker
 }
 
 // begin builds restante and makes a repository.
 func begin(ctx context.Context, s *site.Site, o Options, what string, program string) (*trial, error) {
-	t := &trial{Options: o, site: s, program: program, report: &Report{What: what}, moments: rand.New(rand.NewPCG(o.Seed, 2))}
+	t := &trial{Options: o, site: s, program: program, report: &Report{What: what}, moments: rand.New(rand.NewPCG(o.Seed, 2)),
+		length: 16} // a run should take a second or two, and thousands of messages take long to restore
 	place, err := s.Place(what, o.Bucket)
 	if err != nil {
 		return nil, err

@@ -100,6 +100,7 @@ func Network(ctx context.Context, s *site.Site, program string, o NetworkOptions
 	if err != nil {
 		return nil, err
 	}
+	t.length = 2 // they come slowly
 	n := &network{trial: t, o: o, acked: map[string]*snapshot{}, had: map[string]*account{},
 		result: &Weathered{Exits: map[int]int{}, Faults: map[weather.Fault]int{}, Errors: map[string]int{}}}
 	defer n.close()

@@ -18,7 +18,7 @@ const (
 	Flipped    Fault = "wrong bit"   // for connections with TLS only, which see it
 
 	Late Fault = "latency" // and jitter
-	Drip Fault = "drip"    // octet by octet
+	Drip Fault = "drip"    // octet by octet, for a while
 	Slow Fault = "slow"    // few octets a second
 )
 
@@ -97,7 +97,7 @@ func (o Odds) trip(seed, n uint64) trip {
 		t.latest = 0 // it would be that of each octet
 	}
 	if random.Float64() < o[Slow] {
-		t.rate = 20_000 << random.IntN(5)
+		t.rate = 50_000 << random.IntN(5)
 	}
 	return t
 }

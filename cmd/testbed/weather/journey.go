@@ -53,6 +53,10 @@ func (j *journey) travel() {
 	j.end(false)
 }
 
+// drips is how many octets of a connection that drips come alone. It takes much
+// of the machine's time.
+const drips = 8 << 10
+
 // oneWay passes octets from one end to the other.
 func (j *journey) oneWay(to, from *net.TCPConn, up bool) {
 	t := j.trip
@@ -69,7 +73,10 @@ func (j *journey) oneWay(to, from *net.TCPConn, up bool) {
 	if t.end == "" || up != t.up {
 		left = -1
 	}
-	for {
+	for dripped := 0; ; dripped++ {
+		if t.drip && dripped == drips {
+			buf = make([]byte, 16<<10)
+		}
 		n, err := from.Read(buf)
 		if n > 0 && t.latest > 0 && !j.sleep(time.Duration(random.Int64N(int64(t.latest)))) {
 			return
