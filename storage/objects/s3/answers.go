@@ -20,6 +20,7 @@ type meaning struct {
 	again   bool // it is worth another try
 	expired bool // with newer credentials
 	lost    bool // it may have been carried out, or may be yet
+	few     bool // it is worth few tries: more likely than a passing fault is that it stays so
 }
 
 // translate finds the meaning of an error of minio-go.
@@ -35,6 +36,10 @@ func (s *Store) translate(err error) meaning {
 	if hint := tlsHint(err); hint != "" {
 		return meaning{err: fmt.Errorf("%w: %s (%w)", objects.ErrRefused, hint, err)}
 	}
+	var odd *oddError
+	if errors.As(err, &odd) {
+		return meaning{err: err, again: true, few: true}
+	}
 	var answer minio.ErrorResponse
 	if !errors.As(err, &answer) {
 		var dial *net.OpError // only a connection that never was lost nothing
@@ -47,6 +52,14 @@ func (s *Store) translate(err error) meaning {
 type meaningError struct{ error }
 
 func (e *meaningError) Unwrap() error { return e.error }
+
+// oddError marks an answer to something that was not asked. What stands between
+// mixes answers up, or the store cannot be used.
+type oddError struct{ error }
+
+func (e *oddError) Unwrap() error { return e.error }
+
+func odd(format string, args ...any) error { return &oddError{fmt.Errorf(format, args...)} }
 
 func means(format string, args ...any) error { return &meaningError{fmt.Errorf(format, args...)} }
 
@@ -140,6 +153,9 @@ func (s *Store) translateAnswer(answer minio.ErrorResponse) meaning {
 		return again
 	case status == http.StatusRequestTimeout, status == 499:
 		return lost
+	case status == http.StatusBadRequest && answer.XMLName.Local != "Error":
+		// No store, but what stands before it, and it may have got half a request.
+		return meaning{err: fmt.Errorf("%w, but not in the way of S3: is the endpoint right?", lost.err), again: true, lost: true, few: true}
 	case status >= 400 && status < 500:
 		return refuse("the store did not like the request")
 	}

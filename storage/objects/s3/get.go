@@ -109,11 +109,11 @@ func checkRange(header string, offset, length, announced int64) (int64, error) {
 		if offset == 0 && announced >= 0 && announced < length {
 			return 0, means("%w: it has %d octets", objects.ErrRange, announced)
 		}
-		return 0, means("the store ignored the range, which a repository cannot do with")
+		return 0, odd("the store ignored the range, which a repository cannot do with")
 	}
 	first, last, total, ok := parseContentRange(header)
 	if !ok || first != offset || last >= total {
-		return 0, means("the store was asked for octets from %d on and answered with %.100q", offset, header)
+		return 0, odd("the store was asked for octets from %d on and answered with %.100q", offset, header)
 	}
 	want := length
 	if length < 0 {
@@ -123,7 +123,7 @@ func checkRange(header string, offset, length, announced int64) (int64, error) {
 		return 0, means("%w: it has %d octets", objects.ErrRange, total)
 	}
 	if last-first+1 != want {
-		return 0, means("the store was asked for %d octets from %d on and answered with %.100q", want, offset, header)
+		return 0, odd("the store was asked for %d octets from %d on and answered with %.100q", want, offset, header)
 	}
 	return want, nil
 }

@@ -137,6 +137,42 @@ func TestSilentServer(t *testing.T) {
 	}
 }
 
+// TestAnswersToSomethingElse has what is between mix answers up, once or always.
+func TestAnswersToSomethingElse(t *testing.T) {
+	list := func(ctx context.Context, s *Store) error {
+		for _, err := range s.List(ctx, "a/", "a/2") {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, test := range []struct {
+		name        string
+		do          func(context.Context, *Store) error
+		wrong, good func() *http.Response
+	}{
+		{"another range", get(10, 3), part("xyz", "bytes 20-22/100"), part("abc", "bytes 10-12/100")},
+		{"a shorter range", get(10, 3), part("xy", "bytes 10-11/100"), part("abc", "bytes 10-12/100")},
+		{"a whole object for a range", get(10, 3), whole("abcdefghijklmnopqrst"), part("abc", "bytes 10-12/100")},
+		{"names from elsewhere", list, func() *http.Response { return page("", "pre/b/1") }, func() *http.Response { return page("", "pre/a/3") }},
+		{"names from before", list, func() *http.Response { return page("", "pre/a/1") }, func() *http.Response { return page("", "pre/a/3") }},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := openFake(t, inTurn(test.wrong, test.good))
+			if err := test.do(t.Context(), s); err != nil || s.Requests() != 2 {
+				t.Errorf("%s, once: %d requests, %v", test.name, s.Requests(), err)
+			}
+			s = openFake(t, inTurn(test.wrong))
+			err := test.do(t.Context(), s)
+			wantSentinel(t, test.name+", always", err, nil)
+			if s.Requests() != 3 {
+				t.Errorf("%s, always: %d requests", test.name, s.Requests())
+			}
+		})
+	}
+}
+
 func FuzzContentRange(f *testing.F) {
 	f.Add("bytes 10-19/100")
 	f.Add("bytes */100")

@@ -70,7 +70,10 @@ func (s *Store) list(ctx context.Context, prefix string, seen *string, show func
 		}
 		stalled.Stop()
 		if object.Key <= last {
-			return means("the store listed %.250q after %.250q, which a repository cannot do with", object.Key, last)
+			return odd("the store listed %.250q after %.250q, which a repository cannot do with", object.Key, last)
+		}
+		if !strings.HasPrefix(object.Key, options.Prefix) {
+			return odd("the store was asked for what begins with %.250q and listed %.250q", options.Prefix, object.Key)
 		}
 		last = object.Key
 		name, ok := s.name(object.Key)

@@ -103,6 +103,8 @@ func (s *Store) tries(err error, m meaning) int {
 		return 2 // once with newer credentials, if there are any
 	case !s.wire.answered.Load() && (errors.As(err, &dns) || errors.As(err, &dial) && dial.Op == "dial"):
 		return 2 // a wrong endpoint is more likely than one that is down
+	case m.few:
+		return min(3, s.patience.tries)
 	}
 	return s.patience.tries
 }
