@@ -33,19 +33,22 @@ func (c *checker) data(ctx context.Context) error {
 	}
 	slices.SortFunc(list, func(a, b ledger.Pack) int { return a.ID.Compare(b.ID) })
 	return c.eachPack(ctx, "data", list, func(ctx context.Context, v *vault, p ledger.Pack) error {
-		b, err := c.repo.store.Get(ctx, packName(p.ID), 0, -1)
-		if err != nil {
-			if ctx.Err() != nil {
-				return err
-			}
-			c.found(packName(p.ID), "%v", err)
-			return nil
+		read := 0
+		err := objects.Proven(func() ([]byte, error) {
+			b, err := c.repo.store.Get(ctx, packName(p.ID), 0, -1)
+			read = len(b)
+			return b, err
+		}, func(b []byte) error { return v.checkPack(ctx, p, b) })
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
-		c.mu.Lock()
-		c.result.PacksRead++
-		c.result.BytesRead += int64(len(b))
-		c.mu.Unlock()
-		if err := v.checkPack(ctx, p, b); err != nil {
+		if read > 0 {
+			c.mu.Lock()
+			c.result.PacksRead++
+			c.result.BytesRead += int64(read)
+			c.mu.Unlock()
+		}
+		if err != nil {
 			c.found(packName(p.ID), "%v", err)
 		}
 		return nil

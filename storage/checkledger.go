@@ -86,15 +86,24 @@ func (c *checker) keys(ctx context.Context) error {
 		case k.Removed && there[name]:
 			c.found(name, "the key slot was removed, but its object is still there; remove it again")
 		case !k.Removed:
-			b, err := c.repo.store.Get(ctx, name, 0, -1)
-			if err != nil && !errors.Is(err, objects.ErrNotFound) {
-				return fmt.Errorf("read key slot %s: %w", id.Short(), err)
-			}
 			want := k.Sum
 			if id == c.repo.slot {
 				want = c.repo.slotSum[:]
 			}
-			if sum := sha256.Sum256(b); err != nil || len(want) > 0 && !bytes.Equal(sum[:], want) {
+			var getErr error
+			err := objects.Proven(func() (b []byte, err error) {
+				b, getErr = c.repo.store.Get(ctx, name, 0, -1)
+				return b, getErr
+			}, func(b []byte) error {
+				if sum := sha256.Sum256(b); len(want) > 0 && !bytes.Equal(sum[:], want) {
+					return ErrDamaged
+				}
+				return nil
+			})
+			if getErr != nil && !errors.Is(getErr, objects.ErrNotFound) {
+				return fmt.Errorf("read key slot %s: %w", id.Short(), getErr)
+			}
+			if err != nil {
 				c.found(name, "the key slot is damaged; nobody can open the repository with it")
 			}
 		}

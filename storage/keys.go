@@ -155,14 +155,17 @@ func (r *Repository) unlock(ctx context.Context, identities []age.Identity, refu
 	foreign := 0
 	var damaged error
 	for _, name := range names {
-		b, err := r.store.Get(ctx, keysPrefix+name, 0, -1)
-		if errors.Is(err, objects.ErrNotFound) {
+		var b []byte
+		var getErr error
+		err := objects.Proven(func() ([]byte, error) {
+			b, getErr = r.store.Get(ctx, keysPrefix+name, 0, -1)
+			return b, getErr
+		}, func(b []byte) error { return r.trySlot(name, b, identities) })
+		switch {
+		case errors.Is(getErr, objects.ErrNotFound):
 			continue // removed meanwhile
-		}
-		if err != nil {
-			return fmt.Errorf("read key slot %s: %w", name, err)
-		}
-		switch err := r.trySlot(name, b, identities); {
+		case getErr != nil:
+			return fmt.Errorf("read key slot %s: %w", name, getErr)
 		case err == nil:
 			r.cacheSlot(name, b)
 			return nil

@@ -117,19 +117,26 @@ func (v *vault) readSegment(ctx context.Context, l index.Location) ([]byte, erro
 			v.repo.cache.remove(name)
 		}
 	}
-	box, err := v.repo.store.Get(ctx, packName(l.Pack), l.Offset, int64(l.Box))
-	if err != nil {
+	var box, raw []byte
+	err := objects.Proven(func() (_ []byte, err error) {
+		if box, err = v.repo.store.Get(ctx, packName(l.Pack), l.Offset, int64(l.Box)); err == nil {
+			return box, nil
+		}
 		if errors.Is(err, objects.ErrRange) {
 			err = fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 		return nil, fmt.Errorf("pack %s: %w", l.Pack, err)
-	}
-	raw, err := v.scope.OpenSegment(l.Class, box, l.Raw)
-	if err != nil {
+	}, func(box []byte) (err error) {
+		if raw, err = v.scope.OpenSegment(l.Class, box, l.Raw); err == nil {
+			return nil
+		}
 		if errors.Is(err, seal.ErrOpen) {
 			err = fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
-		return nil, fmt.Errorf("pack %s, segment at %d: %w", l.Pack, l.Offset, err)
+		return fmt.Errorf("pack %s, segment at %d: %w", l.Pack, l.Offset, err)
+	})
+	if err != nil {
+		return nil, err
 	}
 	if l.Class == pack.Structure {
 		v.repo.cache.put(structureName(l.Pack, l.Offset), box)

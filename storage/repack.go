@@ -133,21 +133,29 @@ func (b *batch) damaged(ctx context.Context, old ledger.Pack, err error) error {
 // associated data allow on purpose, else the blobs that are.
 func (b *batch) move(ctx context.Context, old ledger.Pack, s pack.Segment, needed []bool, count int) error {
 	scope := &b.v.v.scope
-	box, err := b.p.repo.store.Get(ctx, packName(old.ID), s.Offset, int64(s.Box))
-	switch {
-	case errors.Is(err, objects.ErrNotFound):
-		return fmt.Errorf("pack %s is %w: %w", old.ID, ErrMissing, err)
-	case errors.Is(err, objects.ErrRange):
-		return fmt.Errorf("pack %s is %w: %w", old.ID, ErrDamaged, err)
-	case err != nil:
-		return fmt.Errorf("read pack %s: %w", old.ID, err)
-	}
-	raw, err := scope.OpenSegment(s.Class, box, s.Raw)
+	var box, raw []byte
+	err := objects.Proven(func() (_ []byte, err error) {
+		box, err = b.p.repo.store.Get(ctx, packName(old.ID), s.Offset, int64(s.Box))
+		switch {
+		case errors.Is(err, objects.ErrNotFound):
+			return nil, fmt.Errorf("pack %s is %w: %w", old.ID, ErrMissing, err)
+		case errors.Is(err, objects.ErrRange):
+			return nil, fmt.Errorf("pack %s is %w: %w", old.ID, ErrDamaged, err)
+		case err != nil:
+			return nil, fmt.Errorf("read pack %s: %w", old.ID, err)
+		}
+		return box, nil
+	}, func(box []byte) (err error) {
+		if raw, err = scope.OpenSegment(s.Class, box, s.Raw); err != nil {
+			return fmt.Errorf("pack %s, segment at %d: %w: %w", old.ID, s.Offset, ErrDamaged, err)
+		}
+		if err := b.v.v.proveBlobs(s, raw); err != nil {
+			return fmt.Errorf("pack %s, segment at %d: %w", old.ID, s.Offset, err)
+		}
+		return nil
+	})
 	if err != nil {
-		return fmt.Errorf("pack %s, segment at %d: %w: %w", old.ID, s.Offset, ErrDamaged, err)
-	}
-	if err := b.v.v.proveBlobs(s, raw); err != nil {
-		return fmt.Errorf("pack %s, segment at %d: %w", old.ID, s.Offset, err)
+		return err
 	}
 	if count == len(s.IDs) {
 		b.wanted = append(b.wanted, s.IDs...)
@@ -262,11 +270,16 @@ func (p *pruner) taken(ctx context.Context, id ulid.ULID, err error) error {
 
 // prove reads a pack from the store, opens all that is in it, and returns its
 // directory as it stands there.
-func (r *Repository) prove(ctx context.Context, v *vault, id ulid.ULID, size int64) (pack.Directory, error) {
-	octets, err := r.store.Get(ctx, packName(id), 0, -1)
-	if err != nil {
-		return nil, err
-	}
+func (r *Repository) prove(ctx context.Context, v *vault, id ulid.ULID, size int64) (dir pack.Directory, err error) {
+	err = objects.Proven(func() ([]byte, error) { return r.store.Get(ctx, packName(id), 0, -1) }, func(octets []byte) (err error) {
+		dir, err = v.prove(id, size, octets)
+		return err
+	})
+	return dir, err
+}
+
+// prove opens all that is in a pack and returns its directory.
+func (v *vault) prove(id ulid.ULID, size int64, octets []byte) (pack.Directory, error) {
 	if int64(len(octets)) != size {
 		return nil, fmt.Errorf("%d octets where there should be %d: %w", len(octets), size, ErrDamaged)
 	}

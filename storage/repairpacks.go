@@ -21,9 +21,6 @@ type wreck struct {
 	good map[int64]bool // offsets of segments that can be read
 }
 
-// repairReads is how often what is damaged is read before that is believed.
-const repairReads = 3
-
 // survey finds out what can be read of the packs that the check found
 // something in.
 func (x *repairer) survey(ctx context.Context) error {
@@ -62,13 +59,8 @@ func (x *repairer) surveyPack(ctx context.Context, v *vault, p ledger.Pack) erro
 		problem = fmt.Sprintf("it has %d octets where it should have %d", size, p.Size)
 	}
 	var err error
-	for range repairReads {
-		if w.dir, err = v.readDirectory(ctx, p); err == nil {
-			break
-		}
-		if !gone(err) {
-			return err
-		}
+	if w.dir, err = v.readDirectory(ctx, p); err != nil && !gone(err) {
+		return err
 	}
 	if err != nil {
 		if problem == "" {
@@ -152,15 +144,20 @@ func (x *repairer) box(ctx context.Context, v *vault, id ulid.ULID, s pack.Segme
 		raw, err := v.scope.OpenSegment(s.Class, box, s.Raw)
 		return err == nil && v.proveBlobs(s, raw) == nil
 	}
-	for range repairReads {
-		box, err := x.repo.store.Get(ctx, packName(id), s.Offset, int64(s.Box))
-		switch {
-		case errors.Is(err, objects.ErrNotFound), errors.Is(err, objects.ErrRange):
-		case err != nil:
-			return nil, false, err
-		case proven(box):
-			return box, false, nil
+	err = objects.Proven(func() (_ []byte, err error) {
+		box, err = x.repo.store.Get(ctx, packName(id), s.Offset, int64(s.Box))
+		return box, err
+	}, func(box []byte) error {
+		if !proven(box) {
+			return ErrDamaged
 		}
+		return nil
+	})
+	if err == nil {
+		return box, false, nil
+	}
+	if !errors.Is(err, ErrDamaged) && !errors.Is(err, objects.ErrNotFound) && !errors.Is(err, objects.ErrRange) {
+		return nil, false, err
 	}
 	if s.Class == pack.Structure {
 		if box, err := x.opened.cache.get(structureName(id, s.Offset)); err == nil && proven(box) {

@@ -85,20 +85,28 @@ func (r *Repository) vault(ctx context.Context, id ID) (*vault, error) {
 	if v := r.vaults[id]; v != nil {
 		return v, nil
 	}
-	box, err := r.store.Get(ctx, vaultName(id), 0, -1)
-	if errors.Is(err, objects.ErrNotFound) {
-		return nil, fmt.Errorf("vault %s: its key is %w: the vault was destroyed, or the store has lost it", id.Short(), ErrMissing)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the key of vault %s: %w", id.Short(), err)
-	}
-	plain, err := r.sealer.Open(&r.key, seal.Vault, id[:], box, -1)
-	if err != nil {
-		return nil, fmt.Errorf("vault %s: %w: %w", id.Short(), ErrDamaged, err)
-	}
 	var p vaultPlain
-	if err := cbor.Unmarshal(plain, &p); err != nil || p.ID != id {
-		return nil, fmt.Errorf("vault %s: %w", id.Short(), ErrDamaged)
+	err := objects.Proven(func() ([]byte, error) {
+		box, err := r.store.Get(ctx, vaultName(id), 0, -1)
+		if errors.Is(err, objects.ErrNotFound) {
+			return nil, fmt.Errorf("vault %s: its key is %w: the vault was destroyed, or the store has lost it", id.Short(), ErrMissing)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the key of vault %s: %w", id.Short(), err)
+		}
+		return box, nil
+	}, func(box []byte) error {
+		plain, err := r.sealer.Open(&r.key, seal.Vault, id[:], box, -1)
+		if err != nil {
+			return fmt.Errorf("vault %s: %w: %w", id.Short(), ErrDamaged, err)
+		}
+		if err := cbor.Unmarshal(plain, &p); err != nil || p.ID != id {
+			return fmt.Errorf("vault %s: %w", id.Short(), ErrDamaged)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	v := &vault{id: id, name: p.Name, repo: r, scope: pack.Scope{Sealer: r.sealer, Key: &p.Key, Vault: id}, unreadable: map[ulid.ULID]error{}}
 	if v.idKey, err = seal.Derive(&p.Key, "blob ids"); err != nil {
@@ -261,16 +269,16 @@ func (v *vault) coverPacks(ctx context.Context) error {
 	return nil
 }
 
-func (v *vault) readIndex(ctx context.Context, i ledger.Index) ([]index.Pack, error) {
-	box, err := v.repo.store.Get(ctx, indexName(i.ID), 0, -1)
-	if err != nil {
-		return nil, err
-	}
-	data, err := v.repo.sealer.Open(v.scope.Key, seal.Index, append(v.id[:], i.ID[:]...), box, -1)
-	if err != nil {
-		return nil, err
-	}
-	return index.Parse(data)
+func (v *vault) readIndex(ctx context.Context, i ledger.Index) (packs []index.Pack, err error) {
+	err = objects.Proven(func() ([]byte, error) { return v.repo.store.Get(ctx, indexName(i.ID), 0, -1) }, func(box []byte) error {
+		data, err := v.repo.sealer.Open(v.scope.Key, seal.Index, append(v.id[:], i.ID[:]...), box, -1)
+		if err != nil {
+			return err
+		}
+		packs, err = index.Parse(data)
+		return err
+	})
+	return packs, err
 }
 
 // coverFromPacks brings the directories that stand in packs into the index.
@@ -323,13 +331,19 @@ func (v *vault) lost(id BlobID) error {
 // readDirectory reads a pack's own directory.
 func (v *vault) readDirectory(ctx context.Context, p ledger.Pack) (pack.Directory, error) {
 	var whole []byte // a small pack comes in one piece
-	d, err := pack.ReadDirectory(&v.scope, p.ID, p.Size, func(offset, length int64) ([]byte, error) {
-		b, err := v.repo.store.Get(ctx, packName(p.ID), offset, length)
-		if offset == 0 && length == p.Size {
-			whole = b
-		}
-		return b, err
-	})
+	read := func() (pack.Directory, error) {
+		return pack.ReadDirectory(&v.scope, p.ID, p.Size, func(offset, length int64) ([]byte, error) {
+			b, err := v.repo.store.Get(ctx, packName(p.ID), offset, length)
+			if offset == 0 && length == p.Size {
+				whole = b
+			}
+			return b, err
+		})
+	}
+	d, err := read()
+	for i := 0; i < 2 && (errors.Is(err, seal.ErrOpen) || errors.Is(err, pack.ErrNotPack)); i++ {
+		d, err = read() // as in [objects.Proven]
+	}
 	switch {
 	case errors.Is(err, objects.ErrNotFound):
 		return nil, fmt.Errorf("pack %s is %w: %w", p.ID, ErrMissing, err)

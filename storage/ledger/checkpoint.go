@@ -146,15 +146,11 @@ func (l *Ledger) LoadCheckpoint(ctx context.Context) error {
 		return err
 	}
 	for _, name := range slices.Backward(names) {
-		box, err := l.store.Get(ctx, name, 0, -1)
+		st, size, err := l.readCheckpoint(ctx, name)
 		if err != nil {
-			continue // removed by a writer of newer ones, or not to be had: a cache
+			continue // removed by a writer of newer ones, damaged, or not to be had: a cache
 		}
-		st, err := l.openCheckpoint(name, box)
-		if err != nil {
-			continue
-		}
-		st.Due = due{Size: int64(len(box))}
+		st.Due = due{Size: size}
 		l.adopt(st)
 		return nil
 	}
@@ -181,18 +177,38 @@ func (l *Ledger) DamagedCheckpoints(ctx context.Context) (map[string]error, erro
 	}
 	damaged := map[string]error{}
 	for _, name := range names {
-		box, err := l.store.Get(ctx, name, 0, -1)
-		if errors.Is(err, objects.ErrNotFound) {
-			continue // removed by a writer of newer ones
-		}
-		if err != nil {
+		_, _, err := l.readCheckpoint(ctx, name)
+		var get *getError
+		switch {
+		case errors.Is(err, objects.ErrNotFound): // removed by a writer of newer ones
+		case errors.As(err, &get):
 			return nil, fmt.Errorf("read %s: %w", name, err)
-		}
-		if _, err := l.openCheckpoint(name, box); err != nil {
+		case err != nil:
 			damaged[name] = err
 		}
 	}
 	return damaged, nil
+}
+
+// A getError is the store's.
+type getError struct{ error }
+
+func (e *getError) Unwrap() error { return e.error }
+
+// readCheckpoint also tells how large it is.
+func (l *Ledger) readCheckpoint(ctx context.Context, name string) (st *stored, size int64, err error) {
+	err = objects.Proven(func() ([]byte, error) {
+		box, err := l.store.Get(ctx, name, 0, -1)
+		if err != nil {
+			return nil, &getError{err}
+		}
+		return box, nil
+	}, func(box []byte) (err error) {
+		size = int64(len(box))
+		st, err = l.openCheckpoint(name, box)
+		return err
+	})
+	return st, size, err
 }
 
 func (l *Ledger) openCheckpoint(name string, box []byte) (*stored, error) {

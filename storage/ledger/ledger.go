@@ -138,7 +138,7 @@ func (l *Ledger) Refresh(ctx context.Context) error {
 				}
 				return nil
 			}
-			if _, err := l.take(n+uint64(k), box); err != nil {
+			if _, err := l.takeRead(ctx, n+uint64(k), box); err != nil {
 				return err
 			}
 		}
@@ -201,11 +201,16 @@ func (l *Ledger) Damaged(ctx context.Context) (map[string]error, error) {
 		if name != Slot(n) {
 			continue // not an entry
 		}
-		box, err := l.get(ctx, n)
-		if err != nil {
-			return nil, fmt.Errorf("read ledger entry %d: %w", n, err)
-		}
-		if _, err := l.sealer.OpenEntry(n, box); err != nil {
+		var readErr error
+		if err := objects.Proven(func() (b []byte, err error) {
+			b, readErr = l.get(ctx, n)
+			return b, readErr
+		}, func(b []byte) error {
+			_, err := l.sealer.OpenEntry(n, b)
+			return err
+		}); readErr != nil {
+			return nil, fmt.Errorf("read ledger entry %d: %w", n, readErr)
+		} else if err != nil {
 			damaged[name] = err
 		}
 		n++
@@ -231,25 +236,49 @@ func (l *Ledger) verify(ctx context.Context) error {
 		return nil
 	}
 	n := l.state.Next - 1
-	box, err := l.get(ctx, n)
-	if errors.Is(err, objects.ErrNotFound) {
-		return fmt.Errorf("ledger entry %d: %w", n, ErrShorter)
-	}
-	if err != nil {
-		return fmt.Errorf("read ledger entry %d: %w", n, err)
-	}
-	if sha256.Sum256(box) != l.state.Head {
+	err := objects.Proven(func() ([]byte, error) {
+		box, err := l.get(ctx, n)
+		if errors.Is(err, objects.ErrNotFound) {
+			return nil, fmt.Errorf("ledger entry %d: %w", n, ErrShorter)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read ledger entry %d: %w", n, err)
+		}
+		return box, nil
+	}, func(box []byte) error {
+		if sha256.Sum256(box) == l.state.Head {
+			return nil
+		}
 		if _, err := l.sealer.OpenEntry(n, box); err != nil {
 			return fmt.Errorf("open ledger entry %d: %w", n, err)
 		}
 		return fmt.Errorf("ledger entry %d: %w", n, ErrShorter)
-	}
-	l.verified = true
-	return nil
+	})
+	l.verified = err == nil
+	return err
 }
 
 func (l *Ledger) get(ctx context.Context, n uint64) ([]byte, error) {
 	return l.store.Get(ctx, Slot(n), 0, -1)
+}
+
+// takeRead takes entry n, which was read from the store.
+func (l *Ledger) takeRead(ctx context.Context, n uint64, box []byte) (e *entry, err error) {
+	err = objects.Proven(func() ([]byte, error) {
+		if b := box; b != nil {
+			box = nil
+			return b, nil
+		}
+		b, err := l.get(ctx, n)
+		if err != nil {
+			err = fmt.Errorf("read ledger entry %d: %w", n, err)
+		}
+		return b, err
+	}, func(b []byte) (err error) {
+		e, err = l.take(n, b)
+		return err
+	})
+	return e, err
 }
 
 // take opens entry n and applies it.
@@ -350,7 +379,7 @@ func (l *Ledger) put(ctx context.Context, n uint64, box []byte, nonce [16]byte) 
 			unclear = true
 		}
 		if theirs, getErr := l.get(ctx, n); getErr == nil {
-			e, err := l.take(n, theirs)
+			e, err := l.takeRead(ctx, n, theirs)
 			if err != nil {
 				return false, err
 			}
