@@ -33,7 +33,7 @@ func runNetwork(ctx context.Context, o options, args []string) error {
 	flags.BoolVar(&no.Bucket, "s3", false, "the repository is in the S3 server, not in a directory")
 	flags.IntVar(&no.N, "machines", 4, "so many machines, half of them with TLS to the mail server")
 	flags.IntVar(&no.Messages, "messages", 50, "so many messages in an account at first")
-	flags.BoolVar(&no.Quick, "quick", false, "leave out what takes a minute or more to be seen: black holes and silence")
+	flags.BoolVar(&no.Quick, "quick", false, "light weather only, without what takes a minute or more to be seen: black holes and silence")
 	if err := flags.Parse(args); err != nil {
 		return said(flags, err)
 	}

@@ -62,6 +62,33 @@ func TestAShortShare(t *testing.T) {
 	}
 }
 
+// TestAShortShareOfTheWeather is a short share of what testbed network does for
+// as long as one likes.
+func TestAShortShareOfTheWeather(t *testing.T) {
+	t.Parallel()
+	servers.IMAP(t) // or skip
+	servers.S3(t)
+	s, err := site.New(t.TempDir(), os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Say = t.Logf
+	program, err := s.Build(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := NetworkOptions{Options: Options{N: 2, Seed: rand.Uint64() >> 16, Messages: 10, Bucket: true}, Quick: true}
+	t.Logf("the seed is %d", o.Seed)
+	weathered, err := Network(t.Context(), s, program, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(weathered)
+	if weathered.Rounds != 1 || len(weathered.Faults) == 0 || weathered.Restored == 0 || weathered.Checks == 0 {
+		t.Errorf("that is not what was asked for: %+v", weathered)
+	}
+}
+
 // message is one in a mailbox.
 func message(text string) rawimap.Message { return rawimap.Message{Octets: []byte(text)} }
 

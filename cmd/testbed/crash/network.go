@@ -22,7 +22,7 @@ type NetworkOptions struct {
 	Options
 	For      time.Duration // no round begins later than that
 	Database string        // PostgreSQL, for restante serve; empty: nobody serves
-	Quick    bool          // no fault that it takes patience to see
+	Quick    bool          // light weather, and no fault that it takes patience to see
 }
 
 // Weathered says how Restante got on.
@@ -178,16 +178,16 @@ var hours = []hour{
 		weather.Odds{weather.Reset: 0.3, weather.Cut: 0.2, weather.HalfClosed: 0.1},
 		nil},
 	{"fog",
-		weather.Odds{weather.Hole: 0.1, weather.Silence: 0.2},
-		weather.Odds{weather.Hole: 0.05, weather.Silence: 0.15},
+		weather.Odds{weather.Hole: 0.03, weather.Silence: 0.08},
+		weather.Odds{weather.Hole: 0.01, weather.Silence: 0.04},
 		nil},
 	{"thunder",
 		weather.Odds{weather.Drip: 0.2, weather.Late: 0.3},
 		weather.Odds{weather.Slow: 0.2},
 		weather.Odds{weather.SlowDown: 0.15, weather.Applied: 0.05, weather.Truncated: 0.05, weather.WrongBody: 0.03, weather.Repeated: 0.03, weather.Swapped: 0.1, weather.Skewed: 0.002, weather.Elsewhere: 0.002}},
 	{"all of it",
-		weather.Odds{weather.Late: 0.2, weather.Slow: 0.1, weather.Drip: 0.1, weather.Reset: 0.1, weather.Cut: 0.1, weather.HalfClosed: 0.1, weather.Flipped: 0.05, weather.Hole: 0.03, weather.Silence: 0.05},
-		weather.Odds{weather.Late: 0.2, weather.Slow: 0.1, weather.Drip: 0.05, weather.Reset: 0.1, weather.Cut: 0.1, weather.HalfClosed: 0.1, weather.Hole: 0.02, weather.Silence: 0.03},
+		weather.Odds{weather.Late: 0.2, weather.Slow: 0.1, weather.Drip: 0.1, weather.Reset: 0.1, weather.Cut: 0.1, weather.HalfClosed: 0.1, weather.Flipped: 0.05, weather.Hole: 0.01, weather.Silence: 0.02},
+		weather.Odds{weather.Late: 0.2, weather.Slow: 0.1, weather.Drip: 0.05, weather.Reset: 0.1, weather.Cut: 0.1, weather.HalfClosed: 0.1, weather.Hole: 0.01, weather.Silence: 0.01},
 		weather.Odds{weather.SlowDown: 0.05, weather.Applied: 0.02, weather.Truncated: 0.02, weather.WrongBody: 0.01, weather.Repeated: 0.01, weather.Swapped: 0.03, weather.Skewed: 0.001, weather.Elsewhere: 0.001}},
 }
 
@@ -212,6 +212,9 @@ func (n *network) of(encrypted bool, all ...weather.Odds) weather.Odds {
 func (n *network) round(ctx context.Context, round int) error {
 	random := rand.New(rand.NewPCG(n.Seed, uint64(1000+round)))
 	h := hours[random.IntN(len(hours))]
+	if n.o.Quick {
+		h = hours[0]
+	}
 	for _, m := range n.machines {
 		m.mail.Set(n.of(m.site.TLS, h.mail))
 		if m.store != nil {

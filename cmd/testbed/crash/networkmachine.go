@@ -80,7 +80,7 @@ func (m *machine) day(ctx context.Context) error {
 			return err
 		}
 	}
-	for range 2 {
+	for range map[bool]int{false: 2, true: 1}[m.o.Quick] {
 		if err := m.account.change(ctx, 1+m.random.IntN(10)); err != nil {
 			return err
 		}
