@@ -51,13 +51,16 @@ func Encrypt(ctx context.Context, conn net.Conn, h Handshake) (*tls.Conn, error)
 	return c, nil
 }
 
-// explain says in plain words why there is no encryption.
+// explain says in plain words why there is no encryption. A connection that
+// breaks is the network's fault, or that of a busy server, and not one of TLS,
+// which nobody would try again.
 func (h *Handshake) explain(err error, host string) error {
 	var (
 		unknown  x509.UnknownAuthorityError
 		hostname x509.HostnameError
 		invalid  x509.CertificateInvalidError
 		header   tls.RecordHeaderError
+		op       *net.OpError
 	)
 	wrapped := fmt.Errorf("%w: %w", h.Err, err)
 	switch {
@@ -71,7 +74,9 @@ func (h *Handshake) explain(err error, host string) error {
 	case errors.As(err, &header):
 		return WithHint(fmt.Errorf("%w: the server does not begin with TLS", h.Err), h.Plain)
 	case errors.Is(err, io.EOF):
-		return fmt.Errorf("%w: the server closed the connection during the handshake", h.Err)
+		return fmt.Errorf("the server closed the connection during the handshake: %w", io.ErrUnexpectedEOF)
+	case errors.As(err, &op) && (op.Op == "read" || op.Op == "write"): // alerts are errors of other operations
+		return fmt.Errorf("the connection broke during the handshake: %w", err)
 	}
 	return wrapped
 }

@@ -11,9 +11,9 @@ var errTLS = errors.New("no encryption")
 
 func TestWhatAServerWithoutTLSIsTold(t *testing.T) {
 	for _, c := range []struct {
-		says string // empty: it closes
+		says string
 		want string
-	}{{"* OK ready, and more than a record's head\r\n", "does not begin with TLS"}, {"", "closed the connection during the handshake"}} {
+	}{{"* OK ready, and more than a record's head\r\n", "does not begin with TLS"}} {
 		ours, theirs := net.Pipe()
 		go func() {
 			b := make([]byte, 4096)
@@ -29,10 +29,42 @@ func TestWhatAServerWithoutTLSIsTold(t *testing.T) {
 			error
 			Hint() string
 		}](err)
-		if ok != (c.says != "") || ok && hint.Hint() != "use STARTTLS" {
+		if !ok || hint.Hint() != "use STARTTLS" {
 			t.Errorf("%q: hint %v", c.says, hint)
 		}
 		ours.Close()
+	}
+}
+
+// TestAConnectionThatBreaksIsNoFaultOfTLS: what is tried again and what is not
+// hangs on it.
+func TestAConnectionThatBreaksIsNoFaultOfTLS(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, reset := range []bool{false, true} {
+		go func() {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Read(make([]byte, 4096))
+			if reset {
+				c.(*net.TCPConn).SetLinger(0)
+			}
+			c.Close()
+		}()
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Encrypt(t.Context(), conn, Handshake{Address: l.Addr().String(), Err: errTLS, Plain: "use STARTTLS"})
+		if err == nil || errors.Is(err, errTLS) || !strings.Contains(err.Error(), "during the handshake") {
+			t.Errorf("reset %t: %v", reset, err)
+		}
+		conn.Close()
 	}
 }
 
