@@ -292,18 +292,30 @@ func (r *Repository) AddKey(ctx context.Context, l Lock) (ledger.Key, error) {
 	return k, r.ledger.Append(ctx, func(*ledger.State) (ledger.Body, error) { return &k, nil })
 }
 
+// errRemovedBefore says that the ledger has it already that a slot is removed.
+var errRemovedBefore = errors.New("the key slot was removed before")
+
 // RemoveKey removes the key slot whose id begins with prefix. The last one,
-// and the one that opened the repository, stay.
+// and the one that opened the repository, stay. Of one that was removed
+// before it deletes the object, which a run that was interrupted has left.
 func (r *Repository) RemoveKey(ctx context.Context, prefix string) (ledger.Key, error) {
 	var k ledger.Key
 	err := r.ledger.Append(ctx, func(s *ledger.State) (ledger.Body, error) {
 		found := 0
+		var before []ledger.Key
 		for _, c := range s.Keys {
-			if !c.Removed && prefix != "" && strings.HasPrefix(c.ID.String(), prefix) {
+			switch {
+			case prefix == "" || !strings.HasPrefix(c.ID.String(), prefix):
+			case c.Removed:
+				before = append(before, c)
+			default:
 				k, found = c, found+1
 			}
 		}
 		switch {
+		case found == 0 && len(before) == 1 && len(prefix) >= 4:
+			k = before[0]
+			return nil, errRemovedBefore
 		case found == 0:
 			return nil, fmt.Errorf("no key slot's id begins with %q", prefix)
 		case len(prefix) < 4:
@@ -316,7 +328,7 @@ func (r *Repository) RemoveKey(ctx context.Context, prefix string) (ledger.Key, 
 		k.Removed = true
 		return &k, nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errRemovedBefore) {
 		return k, err
 	}
 	if err := r.store.Delete(ctx, keysPrefix+k.ID.String()); err != nil {
