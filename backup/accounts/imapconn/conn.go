@@ -21,7 +21,7 @@
 //     the server's when the command ended without one.
 //   - ENVELOPE and BODYSTRUCTURE are never delivered.
 //   - Folder names may be aliases: see [RawName].
-//   - Append, Create, Store, Logout and Close are this package's. Login,
+//   - Append, Caps, Create, Store, Logout and Close are this package's. Login,
 //     Authenticate and Enable have nothing left to do.
 package imapconn
 
@@ -42,12 +42,20 @@ type Conn struct {
 	f       *filter
 	id      map[string]string
 	traffic *countingConn
-	notify  bool // the server offers NOTIFY
+	notify  bool        // the server offers NOTIFY
+	caps    imap.CapSet // what go-imap was shown
 }
 
 // ServerID returns what the server said of itself in answer to ID (RFC 2971),
 // keys in lower case. It is empty where it was not asked or did not say.
 func (c *Conn) ServerID() map[string]string { return c.id }
+
+// Caps returns what the server can do, as it said when the connection was
+// made. It stays when the connection has ended: go-imap then looks whether there
+// was a greeting or an end, takes whichever it sees first, and every other time
+// says that the server can do nothing. Who believes that leaves out what needs a
+// capability, and does not notice that there is no server any more.
+func (c *Conn) Caps() imap.CapSet { return c.caps }
 
 // Traffic returns how many octets have come in and gone out, as they were on
 // the wire: encrypted and compressed, with the login.

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 )
 
@@ -156,11 +157,13 @@ func (s *session) handOver(compressed bool) *Conn {
 	go f.src.run(from)
 
 	greeting := []byte("* PREAUTH [CAPABILITY")
+	caps := imap.CapSet{}
 	for _, c := range shownCaps(s.caps) {
 		greeting = append(append(greeting, ' '), c...)
+		caps[imap.Cap(c)] = struct{}{}
 	}
 	pend.say(append(greeting, "] ready\r\n"...))
-	return &Conn{Client: imapclient.New(f, nil), f: f, id: s.id, traffic: s.sock, notify: s.caps.has("NOTIFY")}
+	return &Conn{Client: imapclient.New(f, nil), f: f, id: s.id, traffic: s.sock, notify: s.caps.has("NOTIFY"), caps: caps}
 }
 
 // countingConn counts what goes over the wire.

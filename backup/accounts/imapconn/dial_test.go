@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/emersion/go-imap/v2"
+
 	"restante/backup/accounts/imapconn/imaptest"
 )
 
@@ -429,5 +431,23 @@ func TestNobodyListens(t *testing.T) {
 	_, err = Dial(t.Context(), Options{Address: ln.Addr().String(), User: "u"})
 	if err == nil || errors.Is(err, ErrLogin) || errors.Is(err, ErrTLS) || !strings.Contains(err.Error(), ln.Addr().String()) {
 		t.Error(err)
+	}
+}
+
+// What the server can do is not forgotten when it has gone.
+func TestCapabilitiesStayWhenTheConnectionHasEnded(t *testing.T) {
+	t.Parallel()
+	s := imaptest.Start(t, imaptest.Script{Caps: "IMAP4rev1 QUOTA X-GM-EXT-1", Handle: map[string]func(*imaptest.Conn, imaptest.Command){
+		"NOOP": func(c *imaptest.Conn, _ imaptest.Command) { c.Close() },
+	}})
+	c := dial(t, s, nil)
+	if err := soon(t, "NOOP", func() error { return c.Noop().Wait() }); err == nil {
+		t.Fatal("the connection is still there")
+	}
+	<-c.Closed()
+	for range 100 {
+		if caps := c.Caps(); !caps.Has(imap.CapQuota) || !c.HasLabels() || caps.Has(imap.CapACL) {
+			t.Fatalf("then the server is taken for one that has %v", caps)
+		}
 	}
 }
