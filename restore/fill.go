@@ -29,10 +29,16 @@ func (f *folder) fill(ctx context.Context) error {
 			if err := f.lookAgain(ctx, box); err != nil {
 				return err
 			}
+			if err := f.labelAgain(ctx, box); err != nil {
+				return err
+			}
 		case f.report.Create || f.epoch != box.Epoch():
 			// It may have been there by the time it was to be made, or is
 			// another folder than the one that was looked into.
 			if err := f.lookFirst(ctx, box); err != nil {
+				return err
+			}
+			if err := f.labelAgain(ctx, box); err != nil {
 				return err
 			}
 		}

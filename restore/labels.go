@@ -85,6 +85,26 @@ func (f *folder) findUnlabelled(ctx context.Context, box Box) error {
 	return err
 }
 
+// labelAgain gives labels to what came while the folder was being filled, and
+// lacks them, since the connection was lost between a message and its labels.
+// It is counted as appended already.
+func (f *folder) labelAgain(ctx context.Context, box Box) error {
+	before := f.report.Labelled
+	err := f.findUnlabelled(ctx, box)
+	f.report.Labelled = before
+	for _, u := range f.unlabelled {
+		if err != nil {
+			break
+		}
+		if err = box.(LabellingBox).Label(ctx, u.ids, u.labels); errors.Is(err, ErrNotTaken) {
+			f.note(fmt.Sprintf("some messages did not get the labels %q: %v", u.labels, err))
+			err = nil
+		}
+	}
+	f.unlabelled = nil
+	return err
+}
+
 // label gives labels to what is there and lacks them.
 func (f *folder) label(ctx context.Context) error {
 	if len(f.unlabelled) == 0 {

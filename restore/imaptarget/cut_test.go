@@ -61,10 +61,19 @@ func (c *cutting) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// cutter dials a server whose first connection breaks. Each is served to its
-// end before the next begins: what a server does after it was left, a look
-// cannot see beforehand.
+// cutter dials a server whose first connection breaks.
 func cutter(s *imaptest.Server, in, out int) func(context.Context) (*imapconn.Conn, error) {
+	return serially(s, func(client net.Conn) net.Conn {
+		c := &cutting{Conn: client, in: in, out: out}
+		in, out = -1, -1
+		return c
+	})
+}
+
+// serially dials a server, and each connection is served to its end before the
+// next begins: what a server does after it was left, a look cannot see
+// beforehand. wrap may have its way with the client's end.
+func serially(s *imaptest.Server, wrap func(net.Conn) net.Conn) func(context.Context) (*imapconn.Conn, error) {
 	var served chan struct{}
 	return func(ctx context.Context) (*imapconn.Conn, error) {
 		return imapconn.Dial(ctx, imapconn.Options{Address: "test:143", Security: imapconn.Insecure, User: "alice", Password: "secret",
@@ -76,9 +85,10 @@ func cutter(s *imaptest.Server, in, out int) func(context.Context) (*imapconn.Co
 				done := make(chan struct{})
 				served = done
 				go func() { defer close(done); s.Serve(server) }()
-				c := &cutting{Conn: client, in: in, out: out}
-				in, out = -1, -1
-				return c, nil
+				if wrap != nil {
+					client = wrap(client)
+				}
+				return client, nil
 			}})
 	}
 }
@@ -192,7 +202,7 @@ func contents(a *imaptest.Account) string {
 		for _, f := range folders {
 			fmt.Fprintf(&b, "%s %s %v\n", f.Name, f.Attrs, f.Subscribed)
 			for _, m := range f.Messages {
-				io.WriteString(&b, "  "+describe(m.Body, m.Flags, m.Date)+"\n")
+				io.WriteString(&b, "  "+describe(m.Body, m.Flags, m.Date)+m.Labels+"\n")
 			}
 		}
 	})
