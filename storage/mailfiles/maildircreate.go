@@ -63,18 +63,19 @@ func (t *MaildirTree) createFolder(dir string, layout Layout) error {
 		}
 		parent = path.Join(parent, name)
 	}
-	if err := makeMaildir(t.root, dir); err != nil {
-		return err
+	if layout == MaildirPlusPlus && dir != "." {
+		// Courier and the programs that count quotas know a folder by this file.
+		// It comes first: what has no cur or new yet is no folder, and who is
+		// interrupted makes it again.
+		file, err := t.root.OpenFile(dir+"/maildirfolder", os.O_WRONLY|os.O_CREATE, 0o600)
+		if err == nil {
+			err = file.Close()
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if layout == MaildirNested || dir == "." {
-		return nil
-	}
-	// Courier and the programs that count quotas know a folder by this file.
-	file, err := t.root.OpenFile(dir+"/maildirfolder", os.O_WRONLY|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	return file.Close()
+	return makeMaildir(t.root, dir)
 }
 
 // hasEntry looks for a name among a directory's entries, exactly as written.

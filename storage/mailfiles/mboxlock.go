@@ -118,9 +118,9 @@ func isOfTheDead(text string) bool {
 }
 
 // writeDotlock creates the lock file, with its text in it from the first
-// moment on: a process that dies in between must not leave a lock that nobody
-// knows the owner of, as some mail programs' are. It returns fs.ErrExist if
-// there is one.
+// moment on, and on the disk: neither a process that dies in between nor a power
+// cut must leave a lock that nobody knows the owner of, as some mail programs'
+// are. It returns fs.ErrExist if there is one.
 func writeDotlock(root *os.Root, lock, text string) error {
 	host, _ := os.Hostname()
 	whole := fmt.Sprintf(".restante-lock-%s-%d-%d", hostPart(host), os.Getpid(), deliveries.Add(1))
@@ -142,5 +142,8 @@ func writeExclusive(root *os.Root, name, text string) error {
 		return err
 	}
 	_, err = io.WriteString(file, text)
+	if err == nil {
+		err = file.Sync()
+	}
 	return errors.Join(err, file.Close())
 }
