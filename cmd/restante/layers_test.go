@@ -63,16 +63,17 @@ var layers = map[string]string{
 	"schedules/alerts/ways":     "schedules/alerts schedules/queue backup/accounts backup/accounts/smtpconn",
 	"schedules/metrics":         "schedules/queue storage/objects",
 
-	"cmd/testbed":         "cmd/testbed/rawimap cmd/testbed/bench cmd/testbed/crash cmd/testbed/nights cmd/testbed/site cmd/testbed/tokens",
-	"cmd/testbed/tokens":  "",
-	"cmd/testbed/bench":   "cmd/testbed/site cmd/testbed/rawimap",
-	"cmd/testbed/crash":   "cmd/testbed/site cmd/testbed/rawimap cmd/testbed/weather",
-	"cmd/testbed/weather": "",
-	"cmd/testbed/nights":  "cmd/testbed/weather cmd/testbed/site cmd/testbed/rawimap",
-	"cmd/testbed/site":    "cmd/testbed/rawimap",
-	"cmd/testbed/rawimap": "",
-	"cmd/testbed/servers": "cmd/testbed/rawimap",
-	"cmd/restante":        "*", // the only place that knows every implementation
+	"cmd/testbed":          "cmd/testbed/rawimap cmd/testbed/bench cmd/testbed/crash cmd/testbed/nights cmd/testbed/site cmd/testbed/tokens",
+	"cmd/testbed/tokens":   "",
+	"cmd/testbed/bench":    "cmd/testbed/site cmd/testbed/rawimap",
+	"cmd/testbed/crash":    "cmd/testbed/site cmd/testbed/rawimap cmd/testbed/weather",
+	"cmd/testbed/weather":  "",
+	"cmd/testbed/nights":   "cmd/testbed/weather cmd/testbed/site cmd/testbed/rawimap",
+	"cmd/testbed/site":     "cmd/testbed/rawimap",
+	"cmd/testbed/powercut": "",
+	"cmd/testbed/rawimap":  "",
+	"cmd/testbed/servers":  "cmd/testbed/rawimap",
+	"cmd/restante":         "*", // the only place that knows every implementation
 }
 
 // homes says which packages alone may import a library: what knows the library
