@@ -85,12 +85,18 @@ func Start(t testing.TB, script Script) *Server {
 // Pipe runs a script for a single client, without a network, so that it can
 // be used in a testing/synctest bubble. It ends with the connection.
 func Pipe(script Script) net.Conn {
+	client, server := net.Pipe()
+	go New(script).Serve(server)
+	return client
+}
+
+// New makes a server that listens nowhere and serves the connections it is
+// given.
+func New(script Script) *Server {
 	if script.Caps == "" {
 		script.Caps = "IMAP4rev1"
 	}
-	client, server := net.Pipe()
-	go (&Server{script: script}).Serve(server)
-	return client
+	return &Server{script: script}
 }
 
 // Close ends the server and all its connections.
@@ -227,8 +233,7 @@ func (c *Conn) handle(cmd Command) {
 	case "STARTTLS":
 		if c.s.script.TLS != nil {
 			c.OK(cmd)
-			c.Conn = tls.Server(c.Conn, c.s.script.TLS)
-			c.r.Reset(c.Conn)
+			c.Over(tls.Server(c.Conn, c.s.script.TLS))
 			return
 		}
 	case "LOGIN":
@@ -259,6 +264,13 @@ func (c *Conn) handle(cmd Command) {
 		return
 	}
 	c.OK(cmd)
+}
+
+// Over goes on over another connection, which is TLS or compression on top of the
+// one there is. What the client has sent by then and nobody has read is forgotten.
+func (c *Conn) Over(conn net.Conn) {
+	c.Conn = conn
+	c.r.Reset(conn)
 }
 
 // Close hangs up. What the client has sent by then is not looked at.
