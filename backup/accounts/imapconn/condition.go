@@ -62,6 +62,9 @@ func (f *filter) tagged(line []byte) error {
 		return nil // answered twice, or never sent
 	}
 	c, args := parseCondition(rest)
+	if c.status != "OK" { // it is shown to people
+		c.text, c.code = short(f.scrub(c.text), 1000), f.scrub(c.code)
+	}
 	switch c.status {
 	case "OK", "NO", "BAD":
 	default:
@@ -144,7 +147,7 @@ func (f *filter) untaggedCondition(line []byte) error {
 	// RFC 9051 section 7.1 wants alerts shown to the user; not by the million.
 	if c.code == "ALERT" && f.alerts < 10 {
 		f.alerts++
-		f.opts.Log.Warn("the mail server says", "text", c.text)
+		f.opts.Log.Warn("the mail server says", "text", f.scrub(c.text))
 	}
 	if c.code == "NOTIFICATIONOVERFLOW" {
 		f.heard(Overflow)

@@ -30,6 +30,7 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 		return nil, fmt.Errorf("connect to %s: %w", o.Address, orCause(ctx, err))
 	}
 	s := &session{opts: &o, sock: &countingConn{Conn: tcp}}
+	s.keepSecret()
 	stop := context.AfterFunc(ctx, func() { tcp.SetDeadline(time.Unix(1, 0)) })
 	compressed, err := s.open(ctx)
 	if !stop() && err == nil {
@@ -37,7 +38,7 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 	}
 	if err != nil {
 		tcp.Close()
-		return nil, fmt.Errorf("%s: %w", o.Address, orCause(ctx, err))
+		return nil, fmt.Errorf("%s: %w", o.Address, s.veil(orCause(ctx, err)))
 	}
 	tcp.SetDeadline(time.Time{})
 	c := s.handOver(compressed)
@@ -134,6 +135,7 @@ func (s *session) handOver(compressed bool) *Conn {
 	pend.lsub = !s.caps.has("LIST-EXTENDED") && !s.caps.has("IMAP4REV2")
 	f := &filter{
 		sock: s.sock, opts: o, limit: &o.limits, in: s.in, pend: pend, closed: make(chan struct{}),
+		scrub: s.scrub, veil: s.veil,
 	}
 	f.out = &writer{pend: pend, to: w, closed: f.closed, plus: s.caps.has("LITERAL+"), labels: s.caps.has(capGmail),
 		minus: s.caps.has("LITERAL-") || s.caps.has("IMAP4REV2")}

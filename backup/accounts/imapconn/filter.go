@@ -25,6 +25,9 @@ type filter struct {
 	pend  *pending
 	out   *writer
 
+	scrub func(string) string // takes out what must stay secret
+	veil  func(error) error   // the same, of errors
+
 	closed  chan struct{}
 	failing sync.Once
 	why     atomic.Pointer[error]        // set before closed is closed
@@ -266,6 +269,7 @@ func (f *filter) ended(err error) error {
 // fail ends the connection. Only the first reason counts.
 func (f *filter) fail(err error) {
 	f.failing.Do(func() {
+		err = f.veil(err)
 		f.why.Store(&err)
 		close(f.closed)
 		f.sock.Close()

@@ -19,7 +19,6 @@ func (s *session) login() error {
 	if strings.ContainsRune(o.User+o.Password+o.ActAs, 0) {
 		return errors.New("a user name or password with a NUL cannot be sent")
 	}
-	s.secrets = []string{o.Password, string(quote(nil, []byte(o.Password)))}
 	switch o.Mechanism {
 	case OAuthBearer, XOAuth2, AnyToken: // in which 0x01 ends the user name and the token
 		if !isToken(o.Password) {
@@ -117,7 +116,6 @@ func (s *session) authenticate(m Mechanism) (condition, error) {
 		return condition{}, err
 	}
 	x := newExchange(m, s.opts)
-	s.secrets = append(s.secrets, string(x.initial))
 	text := "AUTHENTICATE " + string(m)
 	if x.initial != nil && s.caps.has("SASL-IR") { // RFC 4959
 		text += " " + encodeSASL(x.initial)

@@ -68,23 +68,23 @@ func tokenRefused(challenge string) (why, hint string) {
 		Scope  string
 	}
 	if err := json.Unmarshal([]byte(challenge), &reason); err != nil || reason.Status == nil {
-		return "of the token it says " + short(challenge), ""
+		return "of the token it says " + short(challenge, 300), ""
 	}
-	status := short(fmt.Sprint(reason.Status))
+	status := short(fmt.Sprint(reason.Status), 300)
 	switch status {
 	case "invalid_token", "invalid_request", "400", "401":
 		hint = "the access token has expired or was revoked, or it is for another user or server"
 	case "insufficient_scope", "403":
 		hint = "the access token does not allow mail to be read by IMAP"
 		if reason.Scope != "" {
-			hint += "; it needs the scope " + short(reason.Scope)
+			hint += "; it needs the scope " + short(reason.Scope, 300)
 		}
 	}
 	return "of the token it says " + status, hint
 }
 
 // short is the beginning of a server's words, on one line.
-func short(text string) string { return peer.Text(text[:min(len(text), 300)]) }
+func short(text string, octets int) string { return peer.Text(text[:min(len(text), octets)]) }
 
 // isToken reports whether a text can be an access token: RFC 6750 section 2.1,
 // and all other visible characters besides.

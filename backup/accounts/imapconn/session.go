@@ -2,7 +2,6 @@ package imapconn
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -25,7 +24,7 @@ type session struct {
 	caps    capSet // nil: not known
 	preauth bool
 	id      map[string]string
-	secrets []string // never to be repeated in an error
+	secrets []string // never to be repeated in an error or a log; see keepSecret
 }
 
 // write sends octets as they are.
@@ -181,19 +180,6 @@ func (s *session) capabilities() error {
 	return nil
 }
 
-// scrub takes what must stay secret out of a server's words: some repeat the
-// line they did not like.
-func (s *session) scrub(text string) string {
-	for _, secret := range s.secrets {
-		if len(secret) < 3 {
-			continue // nothing would be left of the text
-		}
-		text = strings.ReplaceAll(text, secret, "•••")
-		text = strings.ReplaceAll(text, base64.StdEncoding.EncodeToString([]byte(secret)), "•••")
-	}
-	return text
-}
-
 // identify exchanges names with the server (RFC 2971). Nothing depends on it,
 // so a refusal does not matter.
 func (s *session) identify() error {
@@ -206,7 +192,7 @@ func (s *session) identify() error {
 	}
 	_, err := s.command(string(text)+")", func(sc *scan, word string) error {
 		if word == "ID" {
-			s.id = readID(sc)
+			s.id = s.readID(sc)
 		}
 		return nil
 	})
@@ -214,7 +200,7 @@ func (s *session) identify() error {
 }
 
 // readID reads as much of a server's ID as is well formed.
-func readID(sc *scan) map[string]string {
+func (s *session) readID(sc *scan) map[string]string {
 	id := map[string]string{}
 	if sc.spaces(); !sc.special('(') {
 		return id
@@ -228,14 +214,14 @@ func readID(sc *scan) map[string]string {
 		if err != nil || len(key) == 0 {
 			break
 		}
-		name := strings.ToLower(peer.Text(string(key)))
+		name := strings.ToLower(s.scrub(peer.Text(string(key))))
 		sc.spaces()
 		value, plain, err := sc.text()
 		if err != nil {
 			break
 		}
 		if !plain {
-			id[name] = peer.Text(string(value))
+			id[name] = s.scrub(peer.Text(string(value)))
 		}
 	}
 	return id

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"unicode"
 )
 
 // A Handshake is how a connection is encrypted.
@@ -101,10 +102,11 @@ func WithHint(err error, hint string) error {
 	return hinted{err, hint}
 }
 
-// Text makes a server's text fit for a line, a log and a screen.
+// Text makes a server's text fit for a line, a log and a screen: without
+// characters that command a terminal, end a line or turn the direction of writing.
 func Text(s string) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
 			return ' '
 		}
 		return r

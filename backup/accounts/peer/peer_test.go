@@ -69,7 +69,7 @@ func TestAConnectionThatBreaksIsNoFaultOfTLS(t *testing.T) {
 }
 
 func TestTextIsFitToBeShown(t *testing.T) {
-	for in, want := range map[string]string{" a\tb\x1b[31m\u0085c\xff ": "a b [31m c\uFFFD", "": "", "grüße": "grüße"} {
+	for in, want := range map[string]string{" a\tb\x1b[31m\u0085c\xff ": "a b [31m c\uFFFD", "": "", "gpj.\u202eexe\u2028\u2066x": "gpj. exe  x", "grüße": "grüße"} {
 		if got := Text(in); got != want {
 			t.Errorf("%q: %q", in, got)
 		}
