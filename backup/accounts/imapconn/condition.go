@@ -170,8 +170,15 @@ func (f *filter) untaggedCondition(line []byte) error {
 		f.buf = append(append(append(f.buf, "] "...), c.text...), "\r\n"...)
 		f.show()
 		return nil
-	case "UIDNEXT", "UIDVALIDITY":
+	case "UIDNEXT":
 		_, known = number(args, 32)
+	case "UIDVALIDITY":
+		var validity uint64
+		if validity, known = number(args, 32); known {
+			if err := f.inEpoch(validity); err != nil {
+				return err
+			}
+		}
 	case "HIGHESTMODSEQ":
 		_, known = number(args, 64)
 	case "NOMODSEQ", "CLOSED":
@@ -182,5 +189,16 @@ func (f *filter) untaggedCondition(line []byte) error {
 	}
 	f.buf = appendCondition(f.buf, "*", c, args)
 	f.show()
+	return nil
+}
+
+// inEpoch takes note of a UIDVALIDITY. Told of a folder that is open, and
+// another than before, it takes from all UIDs what they stood for (RFC 9051
+// section 2.3.1.1).
+func (f *filter) inEpoch(validity uint64) error {
+	if f.pend.one("SELECT", "EXAMINE") == nil && f.epoch != 0 && f.epoch != validity {
+		return broken("the UIDVALIDITY of the folder that is open changes from %d to %d", f.epoch, validity)
+	}
+	f.epoch = validity
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"compress/flate"
 	"context"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"net"
 	"restante/backup/accounts/peer"
@@ -137,6 +138,7 @@ func (s *session) handOver(compressed bool) *Conn {
 		sock: s.sock, opts: o, limit: &o.limits, in: s.in, pend: pend, closed: make(chan struct{}),
 		scrub: s.scrub, veil: s.veil,
 	}
+	f.seed = maphash.MakeSeed()
 	f.out = &writer{pend: pend, to: w, closed: f.closed, plus: s.caps.has("LITERAL+"), labels: s.caps.has(capGmail),
 		minus: s.caps.has("LITERAL-") || s.caps.has("IMAP4REV2")}
 	f.src = &source{

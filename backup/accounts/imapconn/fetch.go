@@ -2,6 +2,8 @@ package imapconn
 
 import (
 	"bytes"
+	"fmt"
+	"hash/maphash"
 	"io"
 	"strconv"
 	"time"
@@ -19,6 +21,13 @@ type fetching struct {
 	shown   bool   // go-imap has seen the beginning; text and odd are what came since
 	dropped bool   // it never will
 	early   *spool // bodies that came before the UID
+	quoted  []quotedBody
+}
+
+// quotedBody is the sum of a body that came in a quoted string.
+type quotedBody struct {
+	section string
+	sum     uint64
 }
 
 // fetchAnswer takes "* n FETCH".
@@ -70,8 +79,16 @@ func (f *filter) fetchItems(s *scan) error {
 	if !a.shown && !a.dropped && f.pend.hold(&a.part) {
 		return nil
 	}
-	if err := f.fetchBegin(a); err != nil || a.dropped {
+	if err := f.fetchBegin(a); err != nil {
 		return err
+	}
+	for _, q := range a.quoted {
+		if of := (bodyOf{a.seq, a.uid, q.section}); !f.pend.gave(of, q.sum) {
+			return twoBodies(of)
+		}
+	}
+	if a.dropped {
+		return f.sumEarly(a)
 	}
 	f.showEarly(a)
 	f.fetchEnd(a)
@@ -99,6 +116,7 @@ func (f *filter) fetchBody(s *scan, section string) (through bool, err error) {
 		if plain && !is(value, "NIL") {
 			return false, broken("a body that is %q", clip(value))
 		}
+		a.quoted = append(a.quoted, quotedBody{section, maphash.Bytes(f.seed, value)})
 		a.text = append(append(append(a.text, ' '), section...), ' ')
 		if plain {
 			a.text = append(a.text, "NIL"...)
@@ -121,8 +139,12 @@ func (f *filter) fetchBody(s *scan, section string) (through bool, err error) {
 		return false, err
 	}
 	if a.dropped {
-		if err := f.in.discard(n); err != nil {
+		sum := f.summing()
+		if _, err := io.CopyN(sum, f.in.br, n); err != nil {
 			return false, err
+		}
+		if of := (bodyOf{a.seq, a.uid, section}); !f.pend.gave(of, sum.Sum64()) {
+			return false, twoBodies(of)
 		}
 		return false, s.next()
 	}
@@ -130,12 +152,19 @@ func (f *filter) fetchBody(s *scan, section string) (through bool, err error) {
 	f.tellOdd(a)
 	f.buf = append(f.buf, a.text...)
 	a.text = a.text[:0]
-	f.showBody(section, n, f.in.br)
+	f.showBody(a, section, n, f.in.br)
 	return true, nil
 }
 
+// summing begins a sum of octets.
+func (f *filter) summing() *maphash.Hash {
+	h := new(maphash.Hash)
+	h.SetSeed(f.seed)
+	return h
+}
+
 // showBody shows the name of a body and then the body.
-func (f *filter) showBody(section string, n int64, body io.Reader) {
+func (f *filter) showBody(a *fetching, section string, n int64, body io.Reader) {
 	if k := len(f.buf); k == 0 || f.buf[k-1] != '(' {
 		f.buf = append(f.buf, ' ')
 	}
@@ -143,7 +172,8 @@ func (f *filter) showBody(section string, n int64, body io.Reader) {
 	f.buf = strconv.AppendInt(f.buf, n, 10)
 	f.buf = append(f.buf, "}\r\n"...)
 	f.show()
-	f.queue = append(f.queue, piece{body: body, n: n})
+	of := bodyOf{a.seq, a.uid, section}
+	f.queue = append(f.queue, piece{body: body, n: n, sum: f.summing(), of: of})
 }
 
 // fetchBegin appends the beginning of the answer and all items so far, unless
@@ -204,8 +234,22 @@ func (f *filter) fetchLeft(c *command) {
 // showEarly shows the bodies that were spooled.
 func (f *filter) showEarly(a *fetching) {
 	for b, ok := a.early.take(); ok; b, ok = a.early.take() {
-		f.showBody(b.section, b.n, b)
+		f.showBody(a, b.section, b.n, b)
 	}
+}
+
+// sumEarly takes the sums of bodies that were spooled and are not wanted.
+func (f *filter) sumEarly(a *fetching) error {
+	for b, ok := a.early.take(); ok; b, ok = a.early.take() {
+		sum := f.summing()
+		if _, err := io.Copy(sum, b); err != nil {
+			return fmt.Errorf("%w: %w", ErrFile, err)
+		}
+		if of := (bodyOf{a.seq, a.uid, b.section}); !f.pend.gave(of, sum.Sum64()) {
+			return twoBodies(of)
+		}
+	}
+	return nil
 }
 
 // fetchItem deals with an item that is not a body.
@@ -234,7 +278,11 @@ func (f *filter) fetchItem(s *scan, name []byte) error {
 	switch string(name) {
 	case "UID":
 		if uid, ok := number(value, 32); ok && uid != 0 {
-			if a.uid == 0 && !a.shown {
+			switch {
+			case a.uid != 0 && a.uid != uint32(uid):
+				// Whose the body is, nobody can tell.
+				return broken("an answer about the UIDs %d and %d at once", a.uid, uid)
+			case !a.shown:
 				a.uid = uint32(uid)
 			}
 			return nil

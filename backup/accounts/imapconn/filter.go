@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"net"
 	"runtime"
@@ -50,6 +51,8 @@ type filter struct {
 	work    int // see limits.disorder
 	alerts  int // how many have been logged
 	bye     *condition
+	seed    maphash.Seed // of the sums of bodies
+	epoch   uint64       // UIDVALIDITY of the folder that is open; 0: not known
 }
 
 // A piece is text, or n octets of a body, for go-imap.
@@ -57,6 +60,9 @@ type piece struct {
 	text []byte
 	body io.Reader
 	n    int64
+	// sum is of the octets of the body that were read, and of is whose they are.
+	sum *maphash.Hash
+	of  bodyOf
 }
 
 // goOn is what go-imap waits for after the header of a literal.
@@ -105,6 +111,10 @@ func (f *filter) Read(p []byte) (int, error) {
 		}
 		n, err := q.body.Read(p[:min(int64(len(p)), q.n)])
 		if q.n -= int64(n); n > 0 {
+			q.sum.Write(p[:n])
+			if q.n == 0 && !f.pend.gave(q.of, q.sum.Sum64()) {
+				f.fail(twoBodies(q.of))
+			}
 			return n, nil
 		}
 		if err != nil {

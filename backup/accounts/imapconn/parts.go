@@ -19,6 +19,7 @@ type fetchCommand struct {
 	had   numbers
 	held  map[uint32]*part // see hold
 	kept  int              // octets in held
+	sums  map[bodyOf]uint64
 }
 
 // items is a set of data items of a message.
@@ -94,6 +95,47 @@ func (f *fetchCommand) key(seq, uid uint32) uint32 {
 		return uid
 	}
 	return seq
+}
+
+// A bodyOf is a body, or a part of one, of a message.
+type bodyOf struct {
+	seq, uid uint32
+	section  string
+}
+
+// gave takes note of the sum of a body that the server has given, and reports
+// whether it is the first one in the answer to a command, or like it. The octets
+// of a message never change (RFC 9051 section 2.3.1.1), so that of two bodies one
+// at least is wrong.
+func (p *pending) gave(b bodyOf, sum uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, f := range p.fetches {
+		n := f.key(b.seq, b.uid)
+		if n == 0 || !f.had.has(n) {
+			continue
+		}
+		key := bodyOf{section: b.section}
+		if f.byUID {
+			key.uid = n
+		} else {
+			key.seq = n
+		}
+		if before, ok := f.sums[key]; ok {
+			return before == sum
+		}
+		if f.sums == nil {
+			f.sums = map[bodyOf]uint64{}
+		}
+		f.sums[key] = sum
+		return true
+	}
+	return true
+}
+
+// twoBodies is the error for a server that gives another body than before.
+func twoBodies(b bodyOf) error {
+	return broken("two bodies of UID %d that are not alike", b.uid)
 }
 
 // hold keeps an answer that lacks something that the next command for the
