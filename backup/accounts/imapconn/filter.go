@@ -144,6 +144,9 @@ func (f *filter) step() error {
 	}
 	f.in.spent = 0
 	line, err := f.in.line()
+	if err == errMore {
+		return f.longAnswer(line)
+	}
 	if err != nil {
 		return err
 	}

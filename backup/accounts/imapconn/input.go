@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 )
 
 // input reads lines and literals of bounded size. Where the octets come from
@@ -28,15 +29,20 @@ type readerFunc func([]byte) (int, error)
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // line returns the next line without its end, which may be CRLF or a lone LF.
-// The slice is good until the next read. Of lines, only those that list
-// numbers may be longer than the limit.
+// The slice is good until the next read. Of lines, only those that list the
+// messages of a mailbox may be longer than the limit; with errMore it is the
+// beginning of one.
 func (in *input) line() ([]byte, error) {
 	b, err := in.br.ReadSlice('\n')
 	if err == bufio.ErrBufferFull {
-		if !listsNumbers(b) {
+		switch {
+		case begins(b, "* SEARCH ", "* SORT ", "* VANISHED "):
+			return b, errMore
+		case begins(b, "* ESEARCH "):
+			b, err = in.long(b)
+		default:
 			return nil, broken("a line of more than %d octets", in.limit.line)
 		}
-		b, err = in.long(bytes.Clone(b))
 	}
 	if err != nil {
 		if errors.Is(err, io.EOF) && len(b) > 0 {
@@ -59,26 +65,26 @@ func (in *input) spend(n int64) error {
 	return nil
 }
 
-// listsNumbers reports whether the line is one that may list every message
-// of a mailbox.
-func listsNumbers(line []byte) bool {
-	for _, word := range []string{"* SEARCH ", "* ESEARCH ", "* SORT ", "* VANISHED "} {
-		if len(line) > len(word) && bytes.EqualFold(line[:len(word)], []byte(word)) {
-			return true
-		}
-	}
-	return false
+// errMore says that a line goes on, and is one of numbers that need not be put
+// together. Where nobody expects one it is an error.
+var errMore = broken("a list of numbers that nobody asked for")
+
+func begins(line []byte, words ...string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return len(line) > len(w) && is(line[:len(w)], w) })
 }
 
-func (in *input) long(b []byte) ([]byte, error) {
+// long returns a line of which this is the beginning. It is put together when it
+// has all come, so that nothing of it is copied again and again.
+func (in *input) long(begin []byte) ([]byte, error) {
+	parts, n := [][]byte{bytes.Clone(begin)}, len(begin)
 	for {
 		part, err := in.br.ReadSlice('\n')
-		b = append(b, part...)
-		if len(b) > in.limit.numbers {
+		if n += len(part); n > in.limit.numbers {
 			return nil, broken("a list of numbers of more than %d octets", in.limit.numbers)
 		}
+		parts = append(parts, bytes.Clone(part))
 		if err != bufio.ErrBufferFull {
-			return b, err
+			return bytes.Join(parts, nil), err
 		}
 	}
 }

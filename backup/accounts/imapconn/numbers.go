@@ -1,6 +1,7 @@
 package imapconn
 
 import (
+	"bufio"
 	"bytes"
 	"math"
 	"slices"
@@ -88,6 +89,10 @@ func (s numbers) append(dst []byte) []byte {
 	return dst
 }
 
+// mostRepeated is how many numbers or ranges are gathered before it is looked
+// whether they are the same ones again and again.
+const mostRepeated = 1 << 20
+
 // parseNumbers reads a sequence-set (RFC 9051 section 9). "*" may stand at
 // the end of a range only where a client writes the set, never in an answer.
 func parseNumbers(b []byte, fromClient bool) (numbers, bool) {
@@ -113,7 +118,14 @@ func parseNumbers(b []byte, fromClient bool) (numbers, bool) {
 				return nil, false
 			}
 		}
-		s = append(s, span{uint32(min(lo, hi)), uint32(max(lo, hi))})
+		x := span{uint32(min(lo, hi)), uint32(max(lo, hi))}
+		if k := len(s) - 1; k >= 0 && s[k].lo <= x.lo && x.lo <= s[k].hi {
+			s[k].hi = max(s[k].hi, x.hi) // it says the same again
+			continue
+		}
+		if s = append(s, x); len(s)%mostRepeated == 0 {
+			s = s.sorted()
+		}
 	}
 	return s.sorted(), true
 }
@@ -123,12 +135,27 @@ func parseNumbers(b []byte, fromClient bool) (numbers, bool) {
 // it inserts them one by one, and numbers that descend cost it the square of
 // their count.
 type found struct {
-	any     bool // an answer has come
-	due     bool // the tagged answer has, too
-	numbers []uint32
-	sorted  bool
-	octets  int
-	modseq  uint64
+	any      bool // an answer has come
+	due      bool // the tagged answer has, too
+	numbers  []uint32
+	sorted   bool
+	octets   int
+	distinct int // numbers, when that was last looked at
+	modseq   uint64
+}
+
+// add adds a number, unless it is the last one again. Of others that come
+// again and again no more than half is kept, for long.
+func (r *found) add(n uint32) {
+	k := len(r.numbers)
+	if k > 0 && r.numbers[k-1] == n {
+		return
+	}
+	if r.numbers = append(r.numbers, n); len(r.numbers) >= max(mostRepeated, 2*r.distinct) {
+		slices.Sort(r.numbers)
+		r.numbers = slices.Compact(r.numbers)
+		r.distinct = len(r.numbers)
+	}
 }
 
 // search takes the arguments of "* SEARCH" (RFC 3501 section 7.2.5) with the
@@ -159,9 +186,46 @@ func (f *filter) search(s *scan) error {
 		if !ok || n == 0 {
 			return broken("a SEARCH answer with %q", clip(s.b[max(0, s.i-20):]))
 		}
-		f.found.numbers = append(f.found.numbers, uint32(n))
+		f.found.add(uint32(n))
 	}
 	return nil
+}
+
+// longAnswer deals with a line of numbers that is longer than lines may be. One of
+// SEARCH is taken for several; others tell nothing that is made use of.
+func (f *filter) longAnswer(begin []byte) error {
+	const search = "* SEARCH"
+	isSearch := begins(begin, search+" ")
+	held, octets := bytes.Clone(begin), len(begin)
+	for more := true; more; {
+		if isSearch {
+			end := bytes.LastIndexByte(held, ' ')
+			if open := bytes.IndexByte(held, '('); open > 0 { // of the MODSEQ at the end
+				end = bytes.LastIndexByte(held[:open], ' ')
+			}
+			if end <= len(search) && len(held) > f.limit.line {
+				return broken("a SEARCH answer with %q", clip(held))
+			}
+			if err := f.answer(held[:end]); err != nil {
+				return err
+			}
+			held = append([]byte(search), held[end:]...)
+		}
+		part, err := f.in.br.ReadSlice('\n')
+		if octets += len(part); octets > f.limit.numbers {
+			return broken("a list of numbers of more than %d octets", f.limit.numbers)
+		}
+		if err != nil && err != bufio.ErrBufferFull {
+			return err
+		}
+		if more = err != nil; isSearch {
+			held = append(held, part...)
+		}
+	}
+	if !isSearch {
+		return nil
+	}
+	return f.answer(bytes.TrimRight(held, "\r\n"))
 }
 
 // showFound hands go-imap a batch of what was gathered.
@@ -170,6 +234,7 @@ func (f *filter) showFound() {
 	r := &f.found
 	if !r.sorted {
 		slices.Sort(r.numbers)
+		r.numbers = slices.Compact(r.numbers)
 		r.sorted = true
 	}
 	f.buf = append(f.buf, "* SEARCH"...)
