@@ -151,7 +151,7 @@ func (s *session) handOver(compressed bool) *Conn {
 			return pend.patience(o.Idle, o.Total)
 		},
 		passed:  pend.passed,
-		minRate: o.MinRate, window: o.limits.rate,
+		minRate: o.MinRate, window: o.limits.rate, idle: o.Idle,
 	}
 	f.src.timer.Stop()
 	for range chunkCount {

@@ -31,6 +31,7 @@ type source struct {
 	got     int
 	minRate int
 	window  time.Duration
+	idle    time.Duration // the longest patience but for IDLE
 }
 
 type chunk struct {
@@ -124,7 +125,7 @@ func (s *source) wait(midway bool) (c chunk, woken bool, err error) {
 	case <-s.wake:
 		woken = true
 	case <-out:
-		if limit == overdue {
+		if limit < s.idle { // what is left of Options.Total
 			return c, false, fmt.Errorf("%w: neither a message nor the end of a command for too long", ErrTimeout)
 		}
 		return c, false, fmt.Errorf("%w: silent for %v", ErrTimeout, limit)
