@@ -31,7 +31,7 @@ func (m *mailbox) UIDs(ctx context.Context) ([]uint32, error) {
 		found, searched = uids, true
 		// The answer is about the messages that were told of before, and servers
 		// tell of what came or went meanwhile with it.
-		if n := len(uids); n == before || n == m.counted() {
+		if n := len(uids); (n == before || n == m.counted()) && m.c.Counted() {
 			return uids, nil
 		}
 		if err := m.c.Noop().Wait(); err != nil { // what has not been told is told with it
@@ -44,8 +44,11 @@ func (m *mailbox) UIDs(ctx context.Context) ([]uint32, error) {
 		return nil, err
 	}
 	all := slices.Compact(slices.Sorted(slices.Values(slices.Concat(found, listed))))
-	if n := len(listed); err == nil && n == len(all) && (n == before || n == m.counted()) {
+	if n := len(listed); err == nil && n == len(all) && (n == before || n == m.counted()) && m.c.Counted() {
 		return listed, nil
+	}
+	if !m.c.Counted() {
+		return all, fmt.Errorf("%w: SEARCH tells of %d messages, and the server does not say how many there are", backup.ErrEnumeration, len(found))
 	}
 	return all, fmt.Errorf("%w: SEARCH tells of %d messages, FETCH of %d, and the server counts %d", backup.ErrEnumeration, len(found), len(listed), m.counted())
 }

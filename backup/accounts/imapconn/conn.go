@@ -61,6 +61,11 @@ func (c *Conn) Caps() imap.CapSet { return c.caps }
 // the wire: encrypted and compressed, with the login.
 func (c *Conn) Traffic() (in, out int64) { return c.traffic.in.Load(), c.traffic.out.Load() }
 
+// Counted says whether the server has told how many messages the folder has that
+// is open (RFC 9051 section 6.3.2 has it do so). go-imap takes an untold number
+// for 0.
+func (c *Conn) Counted() bool { return c.f.counted.Load() }
+
 // Bind ties the connection to ctx: when ctx ends, the connection is closed,
 // and whatever waits for it returns at once. Half an answer cannot be taken
 // back, so the connection cannot be used after that. stop undoes Bind.

@@ -154,6 +154,7 @@ func (s *session) handOver(compressed bool) *Conn {
 		minRate: o.MinRate, window: o.limits.rate, idle: o.Idle,
 	}
 	f.src.timer.Stop()
+	pend.opening = func() { f.counted.Store(false) }
 	for range chunkCount {
 		f.src.empty <- make([]byte, chunkSize)
 	}

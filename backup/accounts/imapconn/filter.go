@@ -33,6 +33,7 @@ type filter struct {
 	failing sync.Once
 	why     atomic.Pointer[error]        // set before closed is closed
 	inBody  atomic.Bool                  // the end came in the middle of a body
+	counted atomic.Bool                  // see Conn.Counted
 	labels  atomic.Pointer[func(Oddity)] // is told what Options.Odd is; nil: nobody
 
 	// What follows belongs to the reading side.
@@ -232,6 +233,9 @@ func (f *filter) answer(line []byte) error {
 
 // numbered deals with "* n EXISTS" and its kind.
 func (f *filter) numbered(s *scan, n uint32, kind []byte) error {
+	if is(kind, "EXISTS") {
+		f.counted.Store(true)
+	}
 	if is(kind, "EXISTS") || is(kind, "EXPUNGE") && n > 0 {
 		f.heard(Change)
 		f.buf = fmt.Appendf(f.buf, "* %d %s", n, bytes.ToUpper(kind))

@@ -22,6 +22,7 @@ type pending struct {
 	wake     chan struct{}
 
 	replacement string // for the next NOOP; empty: none
+	opening     func() // is called before a folder is opened
 }
 
 // A command is one that go-imap has begun to send.
@@ -39,7 +40,7 @@ type command struct {
 }
 
 func newPending() *pending {
-	return &pending{commands: map[string]*command{}, wake: make(chan struct{}, 1)}
+	return &pending{commands: map[string]*command{}, wake: make(chan struct{}, 1), opening: func() {}}
 }
 
 // enter adds a command that is about to be written.
@@ -67,6 +68,9 @@ func (p *pending) enter(line []byte) *command {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if verb == "SELECT" || verb == "EXAMINE" {
+		p.opening()
+	}
 	p.entered++
 	c.number = p.entered
 	p.commands[tag] = c
