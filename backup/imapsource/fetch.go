@@ -18,8 +18,8 @@ import (
 // Flags asks for the flags of the messages that changed since (RFC 7162
 // section 3.1.4.1), or of all.
 func (m *mailbox) Flags(ctx context.Context, since uint64, each func(uid uint32, flags []string)) error {
-	if m.counted() == 0 {
-		return nil
+	if m.status.Messages == 0 && m.counted() == 0 {
+		return nil // some servers refuse 1:* where there is nothing
 	}
 	defer m.c.Bind(ctx)()
 	most, n, untold := m.most(), 0, 0
