@@ -120,6 +120,9 @@ func (j *job) survey(ctx context.Context, m Mailbox) error {
 	if parent == nil {
 		parent, renamed = r.renamed(status)
 	}
+	if j.contradicts(status) {
+		return errEpoch
+	}
 	same := parent != nil && parent.UIDValidity == status.UIDValidity && !r.o.Full && !renamed
 
 	exists, err := m.UIDs(ctx)
@@ -179,6 +182,15 @@ func (j *job) survey(ctx context.Context, m Mailbox) error {
 	j.draft, j.status, j.doubt, j.exists = d, status, doubt || !flagsKnown, exists
 	j.mu.Unlock()
 	return nil
+}
+
+// contradicts says whether the folder that was opened has another UIDVALIDITY
+// than the list has and the last snapshot. It may be another folder than the one
+// that was asked for, or the folder may have changed places with another one since
+// it was listed, which the next run finds as well.
+func (j *job) contradicts(opened Status) bool {
+	p, l := j.parent, j.listed.Status
+	return p != nil && l != nil && p.UIDValidity != 0 && p.UIDValidity == l.UIDValidity && opened.UIDValidity != p.UIDValidity
 }
 
 // rekey puts the new keys of messages that the parent has into the draft.
