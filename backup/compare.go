@@ -55,6 +55,10 @@ func (j *job) compare(ctx context.Context, m Mailbox, d *storage.Draft, parent *
 		}
 	}
 	fresh = append(fresh, rest...)
+	still, err := stillThere(ctx, m, gone)
+	if err != nil {
+		return nil, false, err
+	}
 	more, err := j.askForFlags(ctx, m, d, untold)
 	if err != nil {
 		return nil, false, err
@@ -67,6 +71,10 @@ func (j *job) compare(ctx context.Context, m Mailbox, d *storage.Draft, parent *
 	default:
 		flagsKnown = true
 	}
+	if still > 0 {
+		j.run.note("folder %q: the server does not list %s that are there when they are asked for; none of its messages is taken for gone", j.name, count(int64(still)))
+		gone, flagsKnown = nil, false
+	}
 	if !flagsKnown {
 		j.run.setIncomplete()
 	}
@@ -76,6 +84,30 @@ func (j *job) compare(ctx context.Context, m Mailbox, d *storage.Draft, parent *
 	j.run.stats.Gone += int64(len(gone))
 	j.run.stats.Flagged += flagged + more
 	return fresh, flagsKnown, nil
+}
+
+// mostConfirmed is of how many messages that are gone it is asked twice whether
+// they are.
+const mostConfirmed = 256
+
+// stillThere counts the messages that the source does not list, and gives when it
+// is asked for them: what an index that is broken does, which may list as many as
+// there are. Of many messages some are asked for, from everywhere among them.
+func stillThere(ctx context.Context, m Mailbox, gone []uint32) (int, error) {
+	c, ok := m.(ConfirmingMailbox)
+	if !ok || len(gone) == 0 {
+		return 0, nil
+	}
+	step := (len(gone) + mostConfirmed - 1) / mostConfirmed
+	var some []uint32
+	for i := 0; i < len(gone); i += step {
+		some = append(some, gone[i])
+	}
+	still, err := c.Still(ctx, some)
+	if errors.Is(err, ErrRefused) {
+		return 0, nil // as some servers do where there is none of what is asked for
+	}
+	return len(still), err
 }
 
 // flagsOf gathers what Flags tells.

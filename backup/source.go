@@ -129,6 +129,14 @@ type Mailbox interface {
 	Close() error
 }
 
+// A ConfirmingMailbox can be asked twice whether messages are gone.
+type ConfirmingMailbox interface {
+	Mailbox
+	// Still returns those of the messages that are there when they are asked for,
+	// whatever UIDs says.
+	Still(ctx context.Context, uids []uint32) ([]uint32, error)
+}
+
 // Fetched is a message that was read.
 type Fetched struct {
 	UID uint32

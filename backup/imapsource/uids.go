@@ -106,6 +106,16 @@ func (m *mailbox) enumerate() (uids []uint32, err error) {
 	return slices.Compact(uids), err
 }
 
+// Still asks FETCH for single messages.
+func (m *mailbox) Still(ctx context.Context, uids []uint32) (there []uint32, err error) {
+	defer m.c.Bind(ctx)()
+	err = m.fetch("FETCH UID", setOf(uids), &imap.FetchOptions{UID: true}, func(f *fetched) error {
+		there = append(there, f.uid)
+		return nil
+	})
+	return there, err
+}
+
 // tooMany is the error for a server that does not stop telling of messages.
 func tooMany(most int) error {
 	return fmt.Errorf("%w: it tells of more than %d messages", backup.ErrRefused, most)
