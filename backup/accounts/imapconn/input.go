@@ -35,14 +35,10 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 func (in *input) line() ([]byte, error) {
 	b, err := in.br.ReadSlice('\n')
 	if err == bufio.ErrBufferFull {
-		switch {
-		case begins(b, "* SEARCH ", "* SORT ", "* VANISHED "):
+		if begins(b, "* SEARCH ", "* ESEARCH ", "* SORT ", "* VANISHED ") {
 			return b, errMore
-		case begins(b, "* ESEARCH "):
-			b, err = in.long(b)
-		default:
-			return nil, broken("a line of more than %d octets", in.limit.line)
 		}
+		return nil, broken("a line of more than %d octets", in.limit.line)
 	}
 	if err != nil {
 		if errors.Is(err, io.EOF) && len(b) > 0 {
@@ -71,22 +67,6 @@ var errMore = broken("a list of numbers that nobody asked for")
 
 func begins(line []byte, words ...string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return len(line) > len(w) && is(line[:len(w)], w) })
-}
-
-// long returns a line of which this is the beginning. It is put together when it
-// has all come, so that nothing of it is copied again and again.
-func (in *input) long(begin []byte) ([]byte, error) {
-	parts, n := [][]byte{bytes.Clone(begin)}, len(begin)
-	for {
-		part, err := in.br.ReadSlice('\n')
-		if n += len(part); n > in.limit.numbers {
-			return nil, broken("a list of numbers of more than %d octets", in.limit.numbers)
-		}
-		parts = append(parts, bytes.Clone(part))
-		if err != bufio.ErrBufferFull {
-			return bytes.Join(parts, nil), err
-		}
-	}
 }
 
 // inline appends a literal of n octets to dst. It is for all literals that

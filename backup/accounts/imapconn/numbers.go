@@ -1,7 +1,6 @@
 package imapconn
 
 import (
-	"bufio"
 	"bytes"
 	"math"
 	"slices"
@@ -189,43 +188,6 @@ func (f *filter) search(s *scan) error {
 		f.found.add(uint32(n))
 	}
 	return nil
-}
-
-// longAnswer deals with a line of numbers that is longer than lines may be. One of
-// SEARCH is taken for several; others tell nothing that is made use of.
-func (f *filter) longAnswer(begin []byte) error {
-	const search = "* SEARCH"
-	isSearch := begins(begin, search+" ")
-	held, octets := bytes.Clone(begin), len(begin)
-	for more := true; more; {
-		if isSearch {
-			end := bytes.LastIndexByte(held, ' ')
-			if open := bytes.IndexByte(held, '('); open > 0 { // of the MODSEQ at the end
-				end = bytes.LastIndexByte(held[:open], ' ')
-			}
-			if end <= len(search) && len(held) > f.limit.line {
-				return broken("a SEARCH answer with %q", clip(held))
-			}
-			if err := f.answer(held[:end]); err != nil {
-				return err
-			}
-			held = append([]byte(search), held[end:]...)
-		}
-		part, err := f.in.br.ReadSlice('\n')
-		if octets += len(part); octets > f.limit.numbers {
-			return broken("a list of numbers of more than %d octets", f.limit.numbers)
-		}
-		if err != nil && err != bufio.ErrBufferFull {
-			return err
-		}
-		if more = err != nil; isSearch {
-			held = append(held, part...)
-		}
-	}
-	if !isSearch {
-		return nil
-	}
-	return f.answer(bytes.TrimRight(held, "\r\n"))
 }
 
 // showFound hands go-imap a batch of what was gathered.
