@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"restante/backup/accounts/peer"
 	"strings"
+	"unicode/utf8"
 )
 
 // What the errors of this package say. An error that wraps none of them is
@@ -60,24 +61,32 @@ func (s status) String() string {
 }
 
 // parseStatus reads a status line without its end. A line that is none, an
-// empty one among them, is an error: the library takes it for success.
-func parseStatus(line []byte) (status, error) {
-	word, rest, _ := strings.Cut(string(line), " ")
+// empty one among them, is an error: the library takes it for success. Nothing
+// secret may stand in it any more.
+func parseStatus(line string) (status, error) {
+	word, rest, _ := strings.Cut(line, " ")
 	var s status
 	switch strings.ToUpper(word) {
 	case "+OK":
 		s.ok = true
 	case "-ERR":
 	default:
-		return s, broken("%q in place of +OK or -ERR", clip(line))
+		return s, broken("%q in place of +OK or -ERR", clip(line, 80))
 	}
 	rest = strings.TrimLeft(rest, " ")
 	if code, after, ok := strings.Cut(rest, "]"); ok && strings.HasPrefix(code, "[") && !s.ok {
-		s.code, rest = strings.ToUpper(code[1:]), after
+		s.code, rest = clip(peer.Text(strings.ToUpper(code[1:])), mostCode), after
 	}
-	s.text = peer.Text(rest)
+	s.text = clip(peer.Text(rest), mostText)
 	return s, nil
 }
+
+// How much of a status line is kept: more than any server says that wants to be
+// understood.
+const (
+	mostCode = 64
+	mostText = 500
+)
 
 // busyCodes ask for patience: RFC 2449 section 8.1 and RFC 3206 section 4.
 var busyCodes = map[string]bool{"IN-USE": true, "LOGIN-DELAY": true, "SYS/TEMP": true}
@@ -104,11 +113,13 @@ func (s status) busy() bool {
 	return false
 }
 
-// clip is the beginning of a line, for an error.
-func clip(b []byte) string {
-	const most = 80
-	if len(b) > most {
-		return string(b[:most]) + "…"
+// clip is the beginning of a text, for an error.
+func clip(s string, most int) string {
+	if len(s) <= most {
+		return s
 	}
-	return string(b)
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return s[:most] + "…"
 }

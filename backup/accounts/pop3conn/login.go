@@ -47,7 +47,8 @@ func (s *session) login() error {
 	case s.stamp != "":
 		return s.apop()
 	}
-	err := fmt.Errorf("%w: it takes no password (it offers %s)", ErrLogin, strings.Join(append(slices.Clone(offers), "nothing else"), ", "))
+	ways := clip(peer.Text(strings.Join(append(slices.Clone(offers), "nothing else"), ", ")), mostText)
+	err := fmt.Errorf("%w: it takes no password (it offers %s)", ErrLogin, ways)
 	return peer.WithHint(err, "large providers want OAuth 2, or a password made for one application")
 }
 
@@ -110,7 +111,9 @@ func (s *session) apop() error {
 		return fmt.Errorf("%w: it has no APOP", ErrLogin)
 	}
 	sum := md5.Sum([]byte(s.stamp + s.opts.Password))
-	st, err := s.ask("APOP " + s.opts.User + " " + hex.EncodeToString(sum[:]))
+	digest := hex.EncodeToString(sum[:])
+	s.wire.secrets = append(s.wire.secrets, digest) // passwords can be tried against it
+	st, err := s.ask("APOP " + s.opts.User + " " + digest)
 	if err != nil {
 		return err
 	}
@@ -151,8 +154,7 @@ func (s *session) authenticate(m Mechanism, response string) error {
 	if challenge != nil {
 		// XOAUTH2 says why it failed in a challenge, in JSON, and then -ERR.
 		if raw, err := base64.StdEncoding.DecodeString(string(challenge)); err == nil {
-			const most = 500
-			details = peer.Text(string(raw[:min(len(raw), most)]))
+			details = clip(peer.Text(s.wire.scrub(string(raw))), mostText)
 		}
 		if challenge, st, err = s.step(""); err != nil {
 			return err
@@ -181,10 +183,9 @@ func (s *session) step(line string) (challenge []byte, st status, err error) {
 	if string(answer) == "+" || strings.HasPrefix(string(answer), "+ ") {
 		return append([]byte{}, strings.TrimSpace(string(answer[1:]))...), st, nil
 	}
-	if st, err = parseStatus(answer); err != nil {
+	if st, err = parseStatus(s.wire.scrub(string(answer))); err != nil {
 		return nil, st, s.wire.failed(err)
 	}
-	st.text = s.wire.scrub(st.text)
 	return nil, st, nil
 }
 
@@ -192,7 +193,7 @@ func (s *session) step(line string) (challenge []byte, st status, err error) {
 // server with its code AUTH says [AUTH] only where the password is wrong.
 func (s *session) refused(st status, details string) error {
 	if details != "" {
-		st.text = strings.TrimSpace(st.text + " " + s.wire.scrub(details))
+		st.text = strings.TrimSpace(st.text + " " + details)
 	}
 	if st.busy() {
 		return peer.WithHint(fmt.Errorf("log in as %s: %w: %s", s.opts.User, ErrBusy, st),

@@ -56,18 +56,19 @@ func (c *Conn) explain(command string, err error) error {
 	if err == nil {
 		return nil
 	}
+	where := c.w.opts.Address + ": " + command
 	if cause := c.w.err(); cause != nil {
-		return fmt.Errorf("%s: %w", command, cause)
+		return fmt.Errorf("%s: %w", where, cause)
 	}
 	if st := c.w.last; !st.ok {
 		if st.busy() && st.code != "" {
-			return fmt.Errorf("%s: %w: %s", command, ErrBusy, st)
+			return fmt.Errorf("%s: %w: %s", where, ErrBusy, st)
 		}
-		return fmt.Errorf("%s: %w: %s", command, ErrRefused, st)
+		return fmt.Errorf("%s: %w: %s", where, ErrRefused, st)
 	}
 	// The library does not understand what it was shown, and then nobody knows
 	// where the next answer begins.
-	return fmt.Errorf("%s: %w", command, c.w.failed(broken("%v", err)))
+	return fmt.Errorf("%s: %w", where, c.w.failed(broken("%s", clip(err.Error(), mostText))))
 }
 
 // list asks for an answer of many lines.

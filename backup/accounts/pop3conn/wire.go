@@ -230,9 +230,7 @@ func (w *wire) status() (status, error) {
 	if err != nil {
 		return status{}, err
 	}
-	s, err := parseStatus(line)
-	s.text = w.scrub(s.text)
-	return s, err
+	return parseStatus(w.scrub(string(line)))
 }
 
 // readLine reads a line that is not of a message, and returns it without its
