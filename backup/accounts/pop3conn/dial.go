@@ -153,6 +153,9 @@ type capabilities map[string][]string
 
 func (c capabilities) has(tag string) bool { _, ok := c[tag]; return ok }
 
+// mostCapabilities is how many octets a server may take to tell them.
+const mostCapabilities = 64 << 10
+
 // capabilities asks for them.
 func (s *session) capabilities() error {
 	s.caps = nil
@@ -161,7 +164,7 @@ func (s *session) capabilities() error {
 		return err
 	}
 	s.caps = capabilities{}
-	err = s.wire.lines(func(line []byte) {
+	err = s.wire.lines(mostCapabilities, func(line []byte) {
 		words := strings.Fields(strings.ToUpper(string(line)))
 		if len(words) > 0 {
 			s.caps[words[0]] = append(s.caps[words[0]], words[1:]...)

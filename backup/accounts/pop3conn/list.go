@@ -1,7 +1,6 @@
 package pop3conn
 
 import (
-	"bytes"
 	"errors"
 	"maps"
 	"slices"
@@ -57,7 +56,7 @@ func (c *Conn) List() (Listing, error) {
 		numbers[n] = true
 	}
 	l.Sure = count == len(numbers)
-	if len(numbers) < count && count <= mostMessages {
+	if len(numbers) < count && count <= len(numbers)+mostUnlisted {
 		// RFC 1939 section 5: they are numbered from 1 on.
 		for n := 1; n <= count; n++ {
 			numbers[n] = true
@@ -73,9 +72,13 @@ func (c *Conn) List() (Listing, error) {
 	return l, nil
 }
 
-// mostMessages is how many messages a maildrop may have. A server needs only a
-// few octets to say that there are four billion.
-const mostMessages = 10_000_000
+const (
+	// mostMessages is how many messages a maildrop may have.
+	mostMessages = 1_000_000
+	// mostUnlisted is how many messages are asked for of which only STAT tells. A
+	// server needs but a few octets to say that there are four billion.
+	mostUnlisted = 10_000
+)
 
 // sizes asks LIST.
 func (c *Conn) sizes() (map[int]int64, error) {
@@ -83,8 +86,8 @@ func (c *Conn) sizes() (map[int]int64, error) {
 	err := c.numbered("LIST", func(number int, rest string) {
 		word, _, _ := strings.Cut(rest, " ")
 		size, err := strconv.ParseInt(word, 10, 64)
-		if err != nil || size < 0 {
-			size = -1
+		if err != nil || size < 0 || size > c.w.opts.MaxMessage {
+			size = -1 // it is none
 		}
 		if before, twice := sizes[number]; twice && before != size {
 			size = -1
@@ -116,20 +119,16 @@ const mostUIDL = 1000
 // numbered asks for a list of lines that begin with a message's number. Where
 // the server does not know the command, there is nothing.
 func (c *Conn) numbered(command string, each func(number int, rest string)) error {
-	text, err := c.list(command)
-	if errors.Is(err, ErrRefused) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for line := range bytes.Lines(text.Bytes()) {
+	err := c.list(command, func(line []byte) {
 		word, rest, _ := strings.Cut(strings.Trim(string(line), " \t\r\n"), " ")
 		number, err := strconv.Atoi(word)
 		if err != nil || number < 1 || number > mostMessages {
-			continue // the count tells that one is missing
+			return // the count tells that one is missing
 		}
 		each(number, strings.TrimSpace(rest))
+	})
+	if errors.Is(err, ErrRefused) {
+		return nil
 	}
-	return nil
+	return err
 }

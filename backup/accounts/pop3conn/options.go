@@ -69,6 +69,9 @@ type Options struct {
 	// Default: 100; negative: no least.
 	MinRate int
 
+	// MaxMessage is how many octets a message may have. Default: 4 GiB.
+	MaxMessage int64
+
 	// Dial connects. Default: net.Dialer, which tries all addresses of a host
 	// (RFC 8305).
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -80,7 +83,6 @@ type Options struct {
 type limits struct {
 	line    int           // octets of a line that is not of a message
 	listing int           // octets of such lines in one answer
-	message int64         // octets of a message
 	rate    time.Duration // how much waiting MinRate is measured over
 	// falseEnd is how long to wait for more after what looks like the end of a
 	// message and is not.
@@ -99,6 +101,9 @@ func (o Options) filled() Options {
 	if o.MinRate == 0 {
 		o.MinRate = 100
 	}
+	if o.MaxMessage <= 0 {
+		o.MaxMessage = 4 << 30
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -106,7 +111,7 @@ func (o Options) filled() Options {
 		o.Dial = (&net.Dialer{}).DialContext
 	}
 	if o.limits == (limits{}) {
-		o.limits = limits{line: 64 << 10, listing: 64 << 20, message: 1 << 32, rate: 5 * time.Minute, falseEnd: 30 * time.Second}
+		o.limits = limits{line: 64 << 10, listing: 32 << 20, rate: 5 * time.Minute, falseEnd: 30 * time.Second}
 	}
 	return o
 }

@@ -16,7 +16,6 @@
 package pop3conn
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -71,10 +70,12 @@ func (c *Conn) explain(command string, err error) error {
 	return fmt.Errorf("%s: %w", where, c.w.failed(broken("%s", clip(err.Error(), mostText))))
 }
 
-// list asks for an answer of many lines.
-func (c *Conn) list(command string) (*bytes.Buffer, error) {
-	text, err := c.lib.Cmd(command, true)
-	return text, c.explain(command, err)
+// list asks for an answer of many lines and hands each of them to row.
+func (c *Conn) list(command string, row func(line []byte)) error {
+	c.w.row = row
+	defer func() { c.w.row = nil }()
+	_, err := c.lib.Cmd(command, true)
+	return c.explain(command, err)
 }
 
 // Noop keeps the connection alive.

@@ -302,10 +302,7 @@ func (f failing) Write([]byte) (int, error) { return 0, f.err }
 
 func TestTooLargeMessage(t *testing.T) {
 	t.Parallel()
-	c := dial(t, drop(strings.Repeat("x", 100_000)+"\r\n"), func(o *Options) {
-		o.limits = Options{}.filled().limits
-		o.limits.message = 90_000
-	})
+	c := dial(t, drop(strings.Repeat("x", 100_000)+"\r\n"), func(o *Options) { o.MaxMessage = 90_000 })
 	if _, _, err := retrieve(c, 1); !errors.Is(err, ErrProtocol) {
 		t.Error(err)
 	}

@@ -17,7 +17,8 @@ import (
 
 // A wire is the connection as the library sees it: what it writes goes to the
 // server, and what it reads are the server's answers, each read here first. A
-// message goes to the sink of its command; the library sees an empty one.
+// message goes to the sink of its command, and a listing line by line to row;
+// the library sees empty ones.
 //
 // One goroutine uses a wire; fail may be called from others.
 type wire struct {
@@ -32,7 +33,8 @@ type wire struct {
 	buf     []byte    // behind out
 	last    status    // the answer read last
 	sink    func(command string) io.Writer
-	body    Body // the message read last
+	row     func(line []byte) // gets the lines of a listing
+	body    Body              // the message read last
 
 	patience time.Duration // how long the server may be silent now
 	waited   time.Duration // for this answer, since its first octet
@@ -197,7 +199,11 @@ func (w *wire) answer() error {
 	if s.ok {
 		switch r.kind {
 		case listing:
-			err = w.lines(func(line []byte) { w.buf = append(append(w.buf, line...), "\r\n"...) })
+			row := w.row
+			if row == nil {
+				row = func([]byte) {}
+			}
+			err = w.lines(w.opts.limits.listing, row)
 			w.buf = append(w.buf, ".\r\n"...)
 		case message:
 			err = w.message(r.text)
@@ -246,8 +252,9 @@ func (w *wire) readLine() ([]byte, error) {
 	return bytes.TrimSuffix(b[:len(b)-1], []byte("\r")), nil
 }
 
-// lines reads the lines of a listing to its end. The dots before dots stay.
-func (w *wire) lines(each func(line []byte)) error {
+// lines reads the lines of a listing to its end, of most octets at most. The
+// dots before dots stay.
+func (w *wire) lines(most int, each func(line []byte)) error {
 	for total := 0; ; {
 		line, err := w.readLine()
 		if err != nil {
@@ -256,8 +263,8 @@ func (w *wire) lines(each func(line []byte)) error {
 		if string(line) == "." {
 			return nil
 		}
-		if total += len(line) + 2; total > w.opts.limits.listing {
-			return broken("a list of more than %d octets", w.opts.limits.listing)
+		if total += len(line) + 2; total > most {
+			return broken("a list of more than %d octets", most)
 		}
 		each(line)
 	}
@@ -283,8 +290,8 @@ func (w *wire) message(command string) error {
 		switch {
 		case err != nil:
 			return err
-		case u.size > w.opts.limits.message:
-			return broken("a message of more than %d octets", w.opts.limits.message)
+		case u.size > w.opts.MaxMessage:
+			return broken("a message of more than %d octets", w.opts.MaxMessage)
 		case done:
 			w.body = Body{Size: u.size, Oddity: u.oddity}
 			return nil
