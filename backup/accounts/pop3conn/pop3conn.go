@@ -30,6 +30,8 @@ type Conn struct {
 	lib  *pop3.Conn
 	w    *wire
 	caps capabilities
+	// marked says that there are messages to be deleted when the session ends.
+	marked bool
 }
 
 // Bind ties the connection to ctx: when ctx ends, the connection is closed,
@@ -84,7 +86,15 @@ func (c *Conn) Noop() error { return c.explain("NOOP", c.lib.Noop()) }
 // Delete marks a message to be deleted when Quit is answered (RFC 1939 section
 // 5). Until then nothing is, and nothing is if the connection ends before.
 func (c *Conn) Delete(number int) error {
-	return c.explain(fmt.Sprint("DELE ", number), c.lib.Dele(number))
+	c.marked = true
+	command := fmt.Sprint("DELE ", number)
+	if err := c.explain(command, c.lib.Dele(number)); err != nil {
+		return err
+	}
+	if n := c.w.br.Buffered(); n > 0 {
+		return c.explain(command, c.w.failed(broken("%d octets behind the answer", n)))
+	}
+	return nil
 }
 
 // Reset takes all marks of Delete back.
@@ -97,10 +107,28 @@ func (c *Conn) Quit(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, quitTime, fmt.Errorf("%w: no answer to QUIT", ErrTimeout))
 	defer cancel()
 	defer c.Bind(ctx)()
-	err := c.explain("QUIT", c.lib.Quit())
+	_, err := c.lib.Cmd("QUIT", false) // its Quit closes the connection, too
+	err = c.explain("QUIT", err)
+	if err == nil && c.marked {
+		err = c.explain("QUIT", c.last())
+	}
 	c.Close()
 	return err
 }
+
+// last makes sure that the answer to QUIT was the last one, since what an
+// earlier command was answered twice with looks the same. The server closes the
+// connection behind it; one that does not is not waited for long.
+func (c *Conn) last() error {
+	c.w.patience = min(c.w.opts.Idle, closeTime)
+	if _, err := c.w.br.Peek(1); err == nil {
+		return c.w.failed(broken("more behind the answer, so that nobody knows which one it was"))
+	}
+	return nil
+}
+
+// closeTime is how long a server may take to close a connection.
+const closeTime = 5 * time.Second
 
 // quitTime is how long the answer to QUIT may take: a server may write its
 // whole maildrop anew for it.

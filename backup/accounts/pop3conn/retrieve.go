@@ -74,6 +74,11 @@ func (c *Conn) batch(format string, messages []Listed, sink func(number int) io.
 	for _, m := range messages {
 		commands = append(commands, fmt.Sprintf(format, m.Number))
 	}
+	last := messages[len(messages)-1]
+	proven := len(messages) > 1 && last.proves()
+	if proven {
+		commands = append(commands, fmt.Sprint("UIDL ", last.Number))
+	}
 	// Send ends the last one.
 	if err := c.lib.Send(strings.Join(commands, "\r\n")); err != nil {
 		return c.explain(commands[0], err)
@@ -95,17 +100,76 @@ func (c *Conn) batch(format string, messages []Listed, sink func(number int) io.
 		if err == nil && b.Size == 0 && m.Size > 0 {
 			// The server may have sent a message that begins with a dot alone, and
 			// not have doubled it. Then the message is what comes next.
-			return &MessageError{n, fmt.Errorf("%w: the server told of %d octets, and sent none or a dot at their beginning", ErrOutOfStep, m.Size)}
+			return c.outOfStep(n, "the server told of %d octets, and sent none or a dot at their beginning", m.Size)
 		}
 		if b.Oddity&(DotAfterLF|DotLF) != 0 && i+1 < len(messages) {
 			// If the server meant its end there, what came behind it are answers.
-			return &MessageError{n, ErrOutOfStep}
+			return c.outOfStep(n, "a dot with a bare LF before or behind it is in it")
+		}
+		if len(messages) == 1 {
+			if err := c.ended(m, b); err != nil {
+				return err
+			}
 		}
 		if err := done(b); err != nil {
 			return err
 		}
 	}
+	if proven {
+		return c.inStep(last)
+	}
 	return nil
+}
+
+// A message may end for us where it does not for its server: one that does not
+// double dots sends more behind a line of one, which would be taken for the next
+// answers, and whoever sent the message knows what those look like. Only the
+// server knows the unique-id of a message, so its answer to "UIDL n" shows that
+// answers and commands are in step.
+
+// proves says whether the unique-id of a message can be told from anything else
+// that a server says.
+func (m Listed) proves() bool {
+	const most = 100
+	return m.UIDL != "" && len(m.UIDL) <= most && !strings.ContainsFunc(m.UIDL, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// inStep reads the answer to "UIDL n" for the last message that was read.
+func (c *Conn) inStep(m Listed) error {
+	command := fmt.Sprint("UIDL ", m.Number)
+	_, err := c.lib.ReadOne()
+	err = c.explain(command, err)
+	switch {
+	case errors.Is(err, ErrRefused), errors.Is(err, ErrBusy): // it does not know that
+	case errors.Is(err, ErrProtocol), err == nil && !strings.Contains(c.w.last.text, m.UIDL):
+		return c.outOfStep(m.Number, "the answer to %s is none", command)
+	case err != nil:
+		return err
+	}
+	return nil
+}
+
+// ended makes sure that nothing of a message that was asked for alone is still to
+// come. Of one that is as long as the server told, nothing is, unless the server
+// has been out of step before.
+func (c *Conn) ended(m Listed, b Body) error {
+	if b.Err == nil && (b.Size < m.Size || c.w.opts.OneByOne) && m.proves() && c.w.br.Buffered() == 0 {
+		if err := c.lib.Send(fmt.Sprint("UIDL ", m.Number)); err != nil {
+			return c.explain("UIDL", err)
+		}
+		if err := c.inStep(m); err != nil {
+			return err
+		}
+	}
+	if c.w.br.Buffered() > 0 {
+		return c.outOfStep(m.Number, "the server sent more behind its end")
+	}
+	return nil
+}
+
+// outOfStep ends a connection because of a message.
+func (c *Conn) outOfStep(number int, format string, args ...any) error {
+	return &MessageError{number, fmt.Errorf("%s: %w: %s", c.w.opts.Address, ErrOutOfStep, fmt.Sprintf(format, args...))}
 }
 
 // body reads an answer, whose message goes to the sink.

@@ -334,13 +334,13 @@ func (c *Conn) transaction(verb, argument string) {
 		c.each(func(n int, m *Message) { fmt.Fprintf(&b, "%d %d\r\n", n, m.size()) })
 		c.Say("+OK\r\n%s.\r\n", b.String())
 	case "UIDL":
+		if there {
+			c.Say("+OK %d %s\r\n", n, c.uidl(n))
+			return
+		}
 		var b strings.Builder
-		c.each(func(n int, m *Message) {
-			uidl := m.UIDL
-			if c.Drop.UIDL != nil {
-				uidl = c.Drop.UIDL(c.Number, n, m)
-			}
-			fmt.Fprintf(&b, "%d %s\r\n", n, uidl)
+		c.each(func(n int, _ *Message) {
+			fmt.Fprintf(&b, "%d %s\r\n", n, c.uidl(n))
 		})
 		c.Say("+OK\r\n%s.\r\n", b.String())
 	case "RETR", "TOP", "DELE":
@@ -359,6 +359,14 @@ func (c *Conn) transaction(verb, argument string) {
 	default:
 		c.Say("-ERR unknown command\r\n")
 	}
+}
+
+func (c *Conn) uidl(n int) string {
+	m := c.Messages[n-1]
+	if c.Drop.UIDL != nil {
+		return c.Drop.UIDL(c.Number, n, m)
+	}
+	return m.UIDL
 }
 
 func (c *Conn) each(f func(n int, m *Message)) {
