@@ -78,6 +78,7 @@ func (m *mailbox) Fetch(ctx context.Context, uids []uint32, each func(*backup.Fe
 		wanted[l.Number] = msg
 	}
 	var refused error
+	var learned []func() // counts only if all of it comes
 	err := m.receive(list, func(l pop3conn.Listed, r *received) error {
 		msg := wanted[l.Number]
 		switch {
@@ -86,16 +87,19 @@ func (m *mailbox) Fetch(ctx context.Context, uids []uint32, each func(*backup.Fe
 			return nil
 		case msg.known && r.key.digest != msg.key.digest:
 			// The snapshot to come does not have it, so the next run takes it for new.
-			msg.lost = errOther
+			learned = append(learned, func() { msg.lost = errOther })
 			refused = errOther
 			return nil
 		}
-		if r.key.odd && !msg.read {
-			m.source.note(func(n *notes) { n.odd++ })
-		}
-		msg.read = true
-		msg.key.digest, msg.key.head, msg.key.odd = r.key.digest, r.key.head, r.key.odd
-		return each(&backup.Fetched{UID: msg.uid, Key: msg.key.text(msg.uid), Body: r.body, Size: r.size})
+		k := msg.key
+		k.digest, k.head, k.odd = r.key.digest, r.key.head, r.key.odd
+		learned = append(learned, func() {
+			if k.odd && !msg.read {
+				m.source.note(func(n *notes) { n.odd++ })
+			}
+			msg.read, msg.key = true, k
+		})
+		return each(&backup.Fetched{UID: msg.uid, Key: k.text(msg.uid), Body: r.body, Size: r.size})
 	})
 	if which, ok := errors.AsType[*pop3conn.MessageError](err); ok {
 		if msg := wanted[which.Number]; msg != nil && m.source.singly() {
@@ -105,6 +109,9 @@ func (m *mailbox) Fetch(ctx context.Context, uids []uint32, each func(*backup.Fe
 	}
 	if err != nil {
 		return m.source.failed(err)
+	}
+	for _, learn := range learned {
+		learn()
 	}
 	if refused != nil && len(uids) == 1 {
 		return &marked{refused, backup.ErrRefused}
