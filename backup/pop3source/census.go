@@ -207,7 +207,7 @@ func (m *mailbox) byContent(list []pop3conn.Listed, entries []*entry, found map[
 		d := string(e.digest[:])
 		byDigest[d] = append(byDigest[d], e)
 	}
-	return m.receive(candidates, func(l pop3conn.Listed, r *received) error {
+	return m.examine(candidates, func(l pop3conn.Listed, r *received) error {
 		if r.err != nil {
 			// It may be any of those that have not been found.
 			c.doubt = fmt.Errorf("%w: a message cannot be read to tell which it is: %w", backup.ErrEnumeration, r.err)
@@ -255,11 +255,55 @@ func (m *mailbox) sample(pairs []pair) (right bool, err error) {
 	// The server may have no TOP, or show a header in it that is not the
 	// message's.
 	right = true
-	err = m.receive(unlike, func(l pop3conn.Listed, r *received) error {
+	err = m.examine(unlike, func(l pop3conn.Listed, r *received) error {
 		right = right && r.err == nil && r.key.digest == keys[l.Number].digest
 		return nil
 	})
 	return right, err
+}
+
+// errWiser marks an error that ended a session, but not the next one.
+var errWiser = errors.New("the next session does without")
+
+// examine is receive to find out which messages these are. One that ends the
+// connection when it is asked for alone is told of as one that was refused, from
+// the next session on.
+func (m *mailbox) examine(list []pop3conn.Listed, each func(l pop3conn.Listed, r *received) error) error {
+	s := m.source
+	var rest []pop3conn.Listed
+	for _, l := range list {
+		s.mu.Lock()
+		err := s.deadly[mark(l)]
+		s.mu.Unlock()
+		if err == nil {
+			rest = append(rest, l)
+		} else if err := each(l, &received{err: err}); err != nil {
+			return err
+		}
+	}
+	done := 0
+	err := m.receive(rest, func(l pop3conn.Listed, r *received) error {
+		done++
+		return each(l, r)
+	})
+	if _, local := errors.AsType[*backup.LocalError](err); err == nil || local || done == len(rest) {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.oneByOne {
+		s.deadly[mark(rest[done])] = err
+	}
+	s.oneByOne = true
+	return &marked{err, errWiser}
+}
+
+// mark is what a message is called in the sessions of a run.
+func mark(l pop3conn.Listed) string {
+	if l.UIDL != "" {
+		return "u" + l.UIDL
+	}
+	return fmt.Sprint("n", l.Number, " ", l.Size)
 }
 
 // findAgain finds the messages of the census in another session of the same

@@ -177,6 +177,9 @@ func (m *mailbox) receive(list []pop3conn.Listed, each func(l pop3conn.Listed, r
 // compareHeads returns those messages whose headers, as TOP shows them, are not
 // what their keys say.
 func (m *mailbox) compareHeads(list []pop3conn.Listed, keys map[int]*key) (unlike []pop3conn.Listed, err error) {
+	if m.source.avoidsTOP() {
+		return list, nil
+	}
 	heads := make([]pop3conn.Listed, len(list))
 	listed := map[int]pop3conn.Listed{}
 	for i, l := range list {
@@ -192,7 +195,20 @@ func (m *mailbox) compareHeads(list []pop3conn.Listed, keys map[int]*key) (unlik
 		head.b = head.b[:0]
 		return nil
 	})
-	return unlike, err
+	if err != nil {
+		m.source.mu.Lock()
+		defer m.source.mu.Unlock()
+		m.source.topless = true
+		return nil, &marked{err, errWiser}
+	}
+	return unlike, nil
+}
+
+// avoidsTOP says whether messages are told apart without TOP.
+func (s *Source) avoidsTOP() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.topless
 }
 
 // A capped keeps as much of what is written to it as digestHead looks at.

@@ -57,6 +57,8 @@ type Source struct {
 	idle     *session   // connected and listed, nobody uses it
 	census   *census    // of this run; nil: not taken yet
 	oneByOne bool
+	topless  bool             // TOP ends connections
+	deadly   map[string]error // and so does reading these messages, by their marks
 	notes    notes
 }
 
@@ -103,6 +105,7 @@ func (s *Source) List(ctx context.Context) ([]backup.Listed, error) {
 	s.Close()
 	s.mu.Lock()
 	s.census, s.notes = nil, notes{}
+	s.topless, s.deadly = false, map[string]error{}
 	s.mu.Unlock()
 	c, err := s.connect(ctx) // a maildrop that is busy is the run's to wait for
 	if err != nil {
@@ -170,27 +173,49 @@ func (s *Source) Open(ctx context.Context, l backup.Listed, known backup.Known) 
 	}
 	m := &mailbox{source: s, session: c, census: taken, spool: spool{tempDir: s.o.TempDir}}
 	defer m.spool.drop()
-	defer c.Bind(ctx)()
+	for tries := 0; ; tries++ {
+		err := m.lookUp(ctx, known)
+		if err == nil {
+			return m, nil
+		}
+		m.session.Close()
+		if !errors.Is(err, errWiser) || tries == mostWiser {
+			return nil, s.failed(err)
+		}
+		s.o.Log.Info("telling messages apart in another way", "error", err)
+		if m.session, err = s.connect(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// mostWiser is how often a session may end in a way that tells what not to do in
+// the next one.
+const mostWiser = 20
+
+// lookUp finds out where the messages of the run are in the session.
+func (m *mailbox) lookUp(ctx context.Context, known backup.Known) (err error) {
+	defer m.session.Bind(ctx)()
 	switch {
-	case taken == nil:
-		taken, err = m.identify(known)
-	case c.at == nil:
+	case m.census == nil:
+		m.census, err = m.identify(known)
+	case m.session.at == nil:
 		err = m.findAgain()
 	}
 	if err != nil {
-		c.Close()
-		return nil, s.failed(err)
+		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.census, m.census = taken, taken
-	return m, nil
+	m.source.mu.Lock()
+	defer m.source.mu.Unlock()
+	m.source.census = m.census
+	return nil
 }
 
 // failed looks at an error of reading messages for what the next session
-// should do in another way.
+// should do in another way: a server may offer to take many commands at once,
+// and lose some of them.
 func (s *Source) failed(err error) error {
-	if errors.Is(err, pop3conn.ErrOutOfStep) {
+	if errors.Is(err, pop3conn.ErrOutOfStep) || errors.Is(err, pop3conn.ErrTimeout) || errors.Is(err, pop3conn.ErrProtocol) {
 		s.mu.Lock()
 		s.oneByOne = true
 		s.mu.Unlock()
