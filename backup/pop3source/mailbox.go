@@ -158,7 +158,11 @@ func (m *mailbox) receive(list []pop3conn.Listed, each func(l pop3conn.Listed, r
 		if b.Err != nil {
 			return each(l, &received{err: b.Err})
 		}
-		r := &received{body: m.spool.reader(), size: m.spool.size}
+		body, err := m.spool.reader()
+		if err != nil {
+			return err
+		}
+		r := &received{body: body, size: m.spool.size}
 		if b.Undoubled(l.Size) {
 			r.body, r.size = dotted{r.body}, r.size+1
 			b.Oddity &^= pop3conn.DotFirst | pop3conn.LoneDot
@@ -166,7 +170,6 @@ func (m *mailbox) receive(list []pop3conn.Listed, each func(l pop3conn.Listed, r
 			b.Oddity &^= pop3conn.DotFirst
 		}
 		r.key.odd = b.Oddity != 0
-		var err error
 		if r.key.digest, r.key.head, err = digestMessage(r.body, r.size); err != nil {
 			return ours(err)
 		}

@@ -1,6 +1,7 @@
 package pop3source
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -19,7 +20,8 @@ const inMemory = 1 << 20
 type spool struct {
 	tempDir string
 	buf     bytes.Buffer
-	file    *os.File // nil: all is in buf
+	file    *os.File      // nil: all is in buf
+	out     *bufio.Writer // to file: a message may come in pieces of two octets
 	size    int64
 }
 
@@ -53,11 +55,12 @@ func (s *spool) Write(p []byte) (int, error) {
 			os.Remove(f.Name()) // so that nothing of it is left, whatever happens
 		}
 		s.file = f
-		if _, err := f.Write(s.buf.Bytes()); err != nil {
+		s.out = bufio.NewWriterSize(f, 64<<10)
+		if _, err := s.out.Write(s.buf.Bytes()); err != nil {
 			return 0, ours(err)
 		}
 	}
-	n, err := s.file.Write(p)
+	n, err := s.out.Write(p)
 	if err != nil {
 		err = ours(err)
 	}
@@ -69,11 +72,14 @@ func ours(err error) error {
 }
 
 // reader reads the message at hand, until the next one.
-func (s *spool) reader() io.ReaderAt {
-	if s.file != nil {
-		return s.file
+func (s *spool) reader() (io.ReaderAt, error) {
+	if s.file == nil {
+		return bytes.NewReader(s.buf.Bytes()), nil
 	}
-	return bytes.NewReader(s.buf.Bytes())
+	if err := s.out.Flush(); err != nil {
+		return nil, ours(err)
+	}
+	return s.file, nil
 }
 
 // A dotted is a message with a dot put before it.
