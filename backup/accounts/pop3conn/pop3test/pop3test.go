@@ -227,6 +227,10 @@ func (c *Conn) Line() (string, error) {
 	return strings.TrimRight(line, "\r\n"), err
 }
 
+// Forget throws away what the client has sent and nobody has read yet, as a
+// server does that cannot do what it offers (PIPELINING).
+func (c *Conn) Forget() { c.r.Discard(c.r.Buffered()) }
+
 // Default answers a command as the RFC says.
 func (c *Conn) Default(line string) {
 	verb, argument, _ := strings.Cut(line, " ")
