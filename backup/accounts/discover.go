@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"restante/backup/accounts/peer"
 )
 
 // A Found is an address that a domain names for the mail of one of its users.
@@ -137,9 +139,13 @@ func (d Discovery) file(ctx context.Context, place, email, local, domain string)
 	if response.StatusCode != http.StatusOK {
 		return nil, nil
 	}
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxAutoconfig))
+	if err != nil {
+		return nil, err
+	}
 	var c clientConfig
-	if err := xml.NewDecoder(io.LimitReader(response.Body, maxAutoconfig)).Decode(&c); err != nil {
-		return nil, fmt.Errorf("%s is no configuration of mail programs: %w", place, err)
+	if err := xml.Unmarshal(text, &c); err != nil { // whose words may be the file's
+		return nil, fmt.Errorf("%s is no configuration of mail programs: %s", place, peer.Text(err.Error()))
 	}
 	fill := strings.NewReplacer("%EMAILADDRESS%", email, "%EMAILLOCALPART%", local, "%EMAILDOMAIN%", domain)
 	var found []Found

@@ -30,7 +30,7 @@ var layers = map[string]string{
 	"storage/mailfiles/thunderbird": "",
 
 	"backup":                            "storage storage/ledger storage/messages",
-	"backup/accounts":                   "backup/accounts/imapconn backup/accounts/pop3conn backup/accounts/sieveconn backup/accounts/smtpconn backup/accounts/directory backup/accounts/oauth",
+	"backup/accounts":                   "backup/accounts/peer backup/accounts/imapconn backup/accounts/pop3conn backup/accounts/sieveconn backup/accounts/smtpconn backup/accounts/directory backup/accounts/oauth",
 	"backup/accounts/directory":         "",
 	"backup/accounts/peer":              "",
 	"backup/accounts/oauth":             "",
