@@ -1,0 +1,69 @@
+package oauth
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Whatever stands in a token file, it is refused without a word of what is in it,
+// or gives a grant that can be used.
+func FuzzGrantFile(f *testing.F) {
+	for _, s := range []string{
+		`{"refresh_token":"s3cret","access_token":"at","renew_at":"2026-01-01T00:00:00Z"}`, `{"refresh_token":"s3cret"`, `{"refresh_token":1}`, "null", "", "\xff",
+		`{"refresh_token":"s3cret","renew_at":"s3cret"}`,
+	} {
+		f.Add([]byte(s))
+	}
+	path := filepath.Join(f.TempDir(), "token")
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		g, err := readGrant(path)
+		if err != nil {
+			if strings.Contains(err.Error(), "s3cret") || g != nil {
+				t.Errorf("%v, %v", g, err)
+			}
+			return
+		}
+		if token, ok := g.usable(time.Now(), "refused"); g.RefreshToken == "" || ok && (token == "" || token == "refused") {
+			t.Errorf("%+v", g)
+		}
+	})
+}
+
+// Whatever a key file has in it, it is refused without a word of it, or gives a
+// key that signs.
+func FuzzKey(f *testing.F) {
+	key, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		f.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, b := range [][]byte{pkcs8, x509.MarshalPKCS1PrivateKey(key), nil, []byte("s3cret")} {
+		f.Add(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: b})))
+	}
+	f.Add("-----BEGIN PRIVATE KEY-----\ns3cret")
+	f.Fuzz(func(t *testing.T, text string) {
+		key, err := parseKey(text)
+		if err != nil {
+			if strings.Contains(err.Error(), "s3cret") || key != nil {
+				t.Errorf("%v", err)
+			}
+			return
+		}
+		if signed, err := sign(key, "id", map[string]any{"iss": "x"}); err == nil && strings.Count(signed, ".") != 2 {
+			t.Errorf("%q", signed)
+		}
+	})
+}
