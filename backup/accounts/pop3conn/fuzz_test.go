@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"restante/backup/accounts/pop3conn/pop3test"
 )
@@ -83,14 +84,21 @@ func FuzzUnstuff(f *testing.F) {
 
 // Whatever a server answers to every command from the login on, nothing
 // panics, nothing hangs, and the library is never shown what it does not
-// understand: its complaints would not say what the server did.
+// understand: its complaints would not say what the server did. What people are
+// shown has no control characters.
 func FuzzServer(f *testing.F) {
 	for _, s := range []string{
 		"+OK 3 60\r\n", "+OK\r\n1 a\r\n2 b\r\n.\r\n", "-ERR [IN-USE] x\r\n", "\r\n+OK\r\n", "+OK\r\nSubject: x\r\n\r\n..\r\n.\r\n", "+OK\r\na\n.\r\n",
-		"+ \r\n", "+OK [", "-ERR", "+OK 1 2\r\n+OK\r\n1 99999999999999999999\r\n.\r\n", "+OK 0 0\r\n.\r\n", "+OK -5 -7\r\n", "+OK 99999999 1\r\n+OK\r\n.\r\n+OK\r\n.\r\n",
+		"+ \r\n", "+OK [", "-ERR", "+OK 1 2\r\n+OK\r\n1 99999999999999999999\r\n.\r\n", "-ERR [\x1b[2J\x9b] x\x9by\r\n",
+		"+OK\r\n-ERR\r\n+OK\r\n-ERR [\x1b[2J\xff] x\x9by\r\n", "+OK 0 0\r\n.\r\n", "+OK -5 -7\r\n", "+OK 99999999 1\r\n+OK\r\n.\r\n+OK\r\n.\r\n",
 	} {
 		f.Add([]byte(s), true)
 		f.Add([]byte(s+s+s+s+s+s), false)
+	}
+	shown := func(t *testing.T, err error) {
+		if err != nil && (!utf8.ValidString(err.Error()) || strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 })) {
+			t.Errorf("shown as %q", err)
+		}
 	}
 	f.Fuzz(func(t *testing.T, text []byte, login bool) {
 		client, server := net.Pipe()
@@ -106,15 +114,18 @@ func FuzzServer(f *testing.F) {
 		o := options(nil)
 		o.Dial = func(context.Context, string, string) (net.Conn, error) { return client, nil }
 		c, err := Dial(t.Context(), o)
-		if err != nil {
+		if shown(t, err); err != nil {
 			return
 		}
 		defer c.Close()
-		c.List()
+		_, err = c.List()
+		shown(t, err)
 		retrieve(c, 1, 2, 3)
-		c.Heads([]Listed{{Number: 1}}, func(int) io.Writer { return io.Discard }, func(Body) error { return nil })
-		c.Delete(1)
-		if err := c.Quit(t.Context()); err != nil && strings.Contains(err.Error(), "unknown response") {
+		shown(t, c.Heads([]Listed{{Number: 1}}, func(int) io.Writer { return io.Discard }, func(Body) error { return nil }))
+		shown(t, c.Delete(1))
+		err = c.Quit(t.Context())
+		shown(t, err)
+		if err != nil && strings.Contains(err.Error(), "unknown response") {
 			t.Errorf("the library was shown what it does not understand: %v", err)
 		}
 	})
