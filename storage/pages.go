@@ -148,13 +148,21 @@ func (c *cursor) take(n int) []byte {
 
 func (c *cursor) text() string { return string(c.take(int(c.uvarint(uint64(len(c.b)))))) }
 
-// head reads what both kinds of page begin with: version, count and UIDs.
-func (c *cursor) head() []uint32 {
+// What a message takes in a page at least, in octets: one for each number, its
+// length for each text, and what is always as long.
+const (
+	leastMessage = 6 + len(textColumns) + len(Message{}.MessageID) + len(BlobID{})
+	leastFlags   = 2
+)
+
+// head reads what both kinds of page begin with: version, count and UIDs. Least
+// is what a message takes at least, so that memory is made for what can be there.
+func (c *cursor) head(least int) []uint32 {
 	if v := c.take(1); v == nil || v[0] != pageVersion {
 		c.bad = true
 		return nil
 	}
-	uids := make([]uint32, c.uvarint(uint64(len(c.b))))
+	uids := make([]uint32, c.uvarint(uint64(len(c.b)/least)))
 	last := uint64(0)
 	for i := range uids {
 		last += c.uvarint(1<<32 - 1)
@@ -168,7 +176,7 @@ func (c *cursor) head() []uint32 {
 
 func parseMessagePage(b []byte) ([]Message, error) {
 	c := &cursor{b: b}
-	uids := c.head()
+	uids := c.head(leastMessage)
 	list := make([]Message, len(uids))
 	if c.bad {
 		return nil, errPage
@@ -228,21 +236,27 @@ type flagItem struct {
 // few sets take eight octets each. Not safe for concurrent use.
 type flagSets struct {
 	sets  [][]string
-	byKey map[string]uint32
+	byKey map[string]uint32 // by the numbers of the names
+	names map[string]uint32
 }
 
 // number finds or adds a set. Names are kept in the order given.
 func (f *flagSets) number(names []string) uint32 {
-	var key []byte
+	if f.byKey == nil {
+		f.byKey, f.names = map[string]uint32{}, map[string]uint32{}
+	}
+	var room [32]byte // enough for most
+	key := room[:0]
 	for _, n := range names {
-		key = binary.AppendUvarint(key, uint64(len(n)))
-		key = append(key, n...)
+		number, known := f.names[n]
+		if !known {
+			number = uint32(len(f.names))
+			f.names[n] = number
+		}
+		key = binary.AppendUvarint(key, uint64(number))
 	}
 	if i, ok := f.byKey[string(key)]; ok {
 		return i
-	}
-	if f.byKey == nil {
-		f.byKey = map[string]uint32{}
 	}
 	i := uint32(len(f.sets))
 	f.byKey[string(key)] = i
@@ -303,7 +317,7 @@ func appendFlagPage(b []byte, list []flagItem, sets *flagSets) []byte {
 
 func parseFlagPage(b []byte, sets *flagSets) ([]flagItem, error) {
 	c := &cursor{b: b}
-	uids := c.head()
+	uids := c.head(leastFlags)
 	list := make([]flagItem, len(uids))
 	names := make([]string, c.uvarint(uint64(len(c.b))))
 	for i := range names {
