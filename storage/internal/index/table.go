@@ -127,7 +127,7 @@ func readTable(path string, f io.ReaderAt, size int64) (*table, error) {
 		}
 	}
 	tail := n[0]*8 + n[1]*packSize + n[2]*segmentSize
-	if string(footer[:8]) != tableMagic || n[0]*blockSize+tail+footerSize != uint64(size) {
+	if string(footer[:8]) != tableMagic || n[0]*blockSize+tail+footerSize != uint64(size) || (n[3]+perBlock-1)/perBlock != n[0] {
 		return nil, errTable
 	}
 	b := make([]byte, tail)
@@ -184,7 +184,7 @@ func (t *table) block(i int, buf *[blockSize]byte) ([]byte, error) {
 		return nil, t.damaged(fmt.Errorf("%w: %w", errTable, err))
 	}
 	n := int(binary.LittleEndian.Uint16(buf[blockSize-6:]))
-	if n > perBlock || crc32.Checksum(buf[:blockSize-4], castagnoli) != binary.LittleEndian.Uint32(buf[blockSize-4:]) {
+	if n != min(perBlock, t.records-i*perBlock) || crc32.Checksum(buf[:blockSize-4], castagnoli) != binary.LittleEndian.Uint32(buf[blockSize-4:]) {
 		return nil, t.damaged(errTable)
 	}
 	return buf[:n*recordSize], nil
