@@ -304,12 +304,24 @@ func FuzzPages(f *testing.F) {
 			if err != nil || len(again) != len(list) {
 				t.Fatalf("written again it reads differently: %v", err)
 			}
+			for i := range list {
+				if !sameMessage(list[i], again[i]) {
+					t.Fatalf("message %d is %+v, and written again %+v", i, list[i], again[i])
+				}
+			}
 		}
 		sets := new(flagSets)
 		if list, err := parseFlagPage(in, sets); err == nil {
 			again, err := parseFlagPage(appendFlagPage(nil, list, sets), sets)
 			if err != nil || len(again) != len(list) {
 				t.Fatalf("written again it reads differently: %v", err)
+			}
+			for i := range list {
+				// A page need not keep the order of names, nor one that stands there twice.
+				a, b := slices.Sorted(slices.Values(sets.sets[list[i].set])), slices.Sorted(slices.Values(sets.sets[again[i].set]))
+				if list[i].uid != again[i].uid || !slices.Equal(slices.Compact(a), slices.Compact(b)) {
+					t.Fatalf("flags of %d: %q, and written again %q", list[i].uid, a, b)
+				}
 			}
 		}
 	})
