@@ -79,6 +79,7 @@ func TestServersOfADomainAreFound(t *testing.T) {
 		{"SRV says that there is none", domain{records: map[string][]*net.SRV{"_imaps._tcp.example.org": {{Target: ".", Port: 0}}, "_imap._tcp.example.org": {{Target: "m.example.org.", Port: 143}}}},
 			"imap://alice@example.org@m.example.org"},
 		{"SRV with a name that is none", domain{records: map[string][]*net.SRV{"_imaps._tcp.example.org": {{Target: "a b/c.", Port: 993}}}}, ""},
+		{"SRV with control characters", domain{records: map[string][]*net.SRV{"_imaps._tcp.example.org": {{Target: "mail\t.example.org.", Port: 993}, {Target: "u@mail.example.org.", Port: 993}}}}, ""},
 		{"file at a host of its own", domain{files: map[string]string{host: autoconfig(imaps)}}, "imaps://alice@imap.example.org"},
 		{"file at the domain", domain{files: map[string]string{known: autoconfig(fmt.Sprintf(server, "h.example.org", 143, "STARTTLS", "%EMAILADDRESS%") + imaps)}},
 			"imaps://alice@imap.example.org imap://alice@example.org@h.example.org"},

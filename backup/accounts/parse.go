@@ -140,7 +140,7 @@ func (a *Address) parseHost(s string) error {
 	if strings.Contains(port, ":") {
 		return hint("write it in brackets: [2001:db8::1]", "an IPv6 address without brackets")
 	}
-	if host == "" || strings.ContainsAny(host, " %#[]\\\"<>^`{|}") {
+	if host == "" || strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune("%#/?@[]\\\"<>^`{|}", r) }) {
 		return fmt.Errorf("%q is no host", host)
 	}
 	if strings.ContainsFunc(host, func(r rune) bool { return r >= 0x80 }) {

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"restante/backup/accounts/peer"
 )
 
 // A User is one line of a list of users: what each column says, by the
@@ -56,7 +58,7 @@ func ParseUsers(list []byte, where string) ([]User, error) {
 		}
 		if len(record) != len(columns) {
 			return nil, hint("a field with a comma in it is written in quotes",
-				"%s:%d: %d fields where there should be %d (%s)", where, line, len(record), len(columns), strings.Join(columns, ", "))
+				"%s:%d: %d fields where there should be %d (%s)", where, line, len(record), len(columns), peer.Text(strings.Join(columns, ", ")))
 		}
 		u := User{}
 		for i, name := range columns {
@@ -137,7 +139,7 @@ func (u User) Fill(template string, encode func(value string) (string, error)) (
 				columns = append(columns, "{"+c+"}")
 			}
 			slices.Sort(columns)
-			return "", hint("the list has "+strings.Join(columns, ", "), "%q: there is no column for {%s}", template, name)
+			return "", hint("the list has "+peer.Text(strings.Join(columns, ", ")), "%q: there is no column for {%s}", template, name)
 		}
 		value, err := encode(value)
 		if err != nil {

@@ -14,6 +14,7 @@ func TestListsOfUsers(t *testing.T) {
 		{"byte order mark", "\ufeffuser\nalice\n", "map[user:alice]"},
 		{"nothing", "", ""},
 		{"a field is missing", "user,quota\nalice\n", "error: list:2: 1 fields where there should be 2 (user, quota)"},
+		{"a column that a terminal would obey", "user,\x1b[2J\nalice\n", "error: list:2: 1 fields where there should be 2 (user,  [2j)"},
 		{"more fields than a name", "alice\nbob,x\n", "error: list:2: 2 fields where there should be 1 (user)"},
 		{"no user", "user,x\n,y\n", "error: list:2: the user is empty"},
 		{"twice", "alice\nbob\nalice\n", `error: list:3: "alice" stands in line 1 already`},
