@@ -84,11 +84,16 @@ func (j *journal) close() error { return errors.Join(j.file.Close(), j.lock.Clos
 
 // load reads the file.
 func (j *journal) load() (err error) {
+	info, err := j.file.Stat()
+	if err != nil {
+		return err
+	}
 	r := bufio.NewReaderSize(j.file, 64<<10)
 	var line []byte
 	for err == nil || errors.Is(err, bufio.ErrBufferFull) { // what does not fit is no line of ours
 		line, err = r.ReadSlice('\n')
-		if kind, id, k, recipient, ok := parseLine(string(line)); ok {
+		// Each copy has a line of its own at least: there are fewer than octets.
+		if kind, id, k, recipient, ok := parseLine(string(line)); ok && 0 <= id && int64(id) < info.Size() {
 			j.note(kind, id, k, recipient)
 		}
 	}
@@ -129,6 +134,9 @@ func (j *journal) note(kind string, id int, k restore.Known, recipient string) {
 	if c == nil {
 		c = &copyOf{id, k, map[string]string{}}
 		j.copies[id] = c
+	}
+	if c.state == nil {
+		return // forgotten, for good
 	}
 	switch kind {
 	case sending, accepted:
