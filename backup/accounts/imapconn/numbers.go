@@ -51,7 +51,7 @@ func (s *numbers) add(n uint32) (work int) {
 func (s numbers) sorted() numbers {
 	inOrder := true
 	for i := 1; i < len(s) && inOrder; i++ {
-		inOrder = s[i-1].hi < s[i].lo
+		inOrder = s[i-1].hi < s[i].lo && s[i-1].hi != s[i].lo-1
 	}
 	if inOrder {
 		return s
