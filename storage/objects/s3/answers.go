@@ -112,8 +112,8 @@ func (s *Store) translateAnswer(answer minio.ErrorResponse) meaning {
 		return refuse("the clocks of this computer and of the store differ too much")
 	case minio.AuthorizationHeaderMalformed, minio.InvalidRegion, "PermanentRedirect", "TemporaryRedirect", "Redirect", "IllegalLocationConstraintException":
 		hint := "the bucket is in another region"
-		if answer.Region != "" {
-			hint += ": set region=" + answer.Region
+		if region := harmless(answer.Region); region != "" {
+			hint += ": set region=" + region
 		}
 		return refuse(hint)
 	case minio.NotImplemented:
@@ -180,13 +180,19 @@ func (s *Store) absent(answer minio.ErrorResponse) meaning {
 func describe(answer minio.ErrorResponse) string {
 	said := fmt.Sprintf("the store said %d", answer.StatusCode)
 	for _, part := range []string{answer.Code, answer.Message} {
-		part = strings.Join(strings.FieldsFunc(part, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }), " ")
-		if runes := []rune(part); len(runes) > 200 {
-			part = string(runes[:200]) + "…"
-		}
-		if part != "" && !strings.HasSuffix(said, part) {
+		if part = harmless(part); part != "" && !strings.HasSuffix(said, part) {
 			said += " " + part
 		}
+	}
+	return said
+}
+
+// harmless is a part of the store's words on one line, without what a terminal
+// would obey.
+func harmless(said string) string {
+	said = strings.Join(strings.FieldsFunc(said, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }), " ")
+	if runes := []rune(said); len(runes) > 200 {
+		said = string(runes[:200]) + "…"
 	}
 	return said
 }

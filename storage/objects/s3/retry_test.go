@@ -77,7 +77,7 @@ func TestRetryAfterForTooLong(t *testing.T) {
 func TestRetryAfterForms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for header, want := range map[string]time.Duration{
-			"": 0, "0": 0, "7": 7 * time.Second, "-5": -5 * time.Second, "soon": 0, "99999999999999999999": 0, "999999": 24 * time.Hour,
+			"": 0, "0": 0, "7": 7 * time.Second, "-5": 0, "-9223372036854775": 0, "soon": 0, "99999999999999999999": 0, "999999": 24 * time.Hour,
 			time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat): 90 * time.Second,
 		} {
 			if got := retryAfter(header); got != want {

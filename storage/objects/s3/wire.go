@@ -94,13 +94,15 @@ func (w *wire) pause() time.Duration {
 	return pause + randomBelow(pause/4)
 }
 
-// retryAfter reads the header's two forms, RFC 9110 section 10.2.3.
+// retryAfter reads the header's two forms, RFC 9110 section 10.2.3. What it says is
+// never more than a day, nor less than nothing: a number far below zero would
+// overflow into centuries.
 func retryAfter(header string) time.Duration {
 	if seconds, err := strconv.Atoi(header); err == nil {
-		return time.Duration(min(seconds, 24*60*60)) * time.Second
+		return time.Duration(max(0, min(seconds, 24*60*60))) * time.Second
 	}
 	if when, err := http.ParseTime(header); err == nil {
-		return min(time.Until(when), 24*time.Hour)
+		return max(0, min(time.Until(when), 24*time.Hour))
 	}
 	return 0
 }
