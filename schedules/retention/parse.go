@@ -54,13 +54,16 @@ func NewRule(name, value string) (Rule, error) {
 	return Each{Period(name), n}, nil
 }
 
+// mostWithin is the largest number of a unit in an age.
+const mostWithin = 100_000
+
 func parseWithin(text string) (Rule, error) {
 	var w Within
 	bad := fmt.Errorf("keep rule \"within\": %q is no age: write 90d, 12h, 8w, 6mo or 1y", text)
 	for rest := text; rest != ""; {
 		unit := strings.TrimLeft(rest, "0123456789")
 		n, err := strconv.Atoi(rest[:len(rest)-len(unit)])
-		if err != nil || n > 100_000 {
+		if err != nil || n > mostWithin {
 			return nil, bad
 		}
 		next := strings.TrimLeft(unit, "abcdefghijklmnopqrstuvwxyz")
@@ -80,7 +83,7 @@ func parseWithin(text string) (Rule, error) {
 		}
 		rest = next
 	}
-	if w == (Within{}) {
+	if w == (Within{}) || max(w.Years, w.Months, w.Days, w.Hours) > mostWithin { // what is written has to be read again
 		return nil, bad
 	}
 	return w, nil
