@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"restante/schedules/queue"
 )
@@ -149,7 +150,7 @@ func why(a queue.Alert) string {
 			text = strings.ReplaceAll(text, name, "…")
 		}
 	}
-	if user, _, ok := strings.Cut(a.Account, "@"); ok && len(user) > 1 {
+	if user, _, ok := strings.Cut(a.Account, "@"); ok && len(user) > 1 && utf8.ValidString(user) { // regexp panics at others
 		text = regexp.MustCompile(`\b`+regexp.QuoteMeta(user)+`\b`).ReplaceAllString(text, "…")
 	}
 	return figures.ReplaceAllString(text, "#")
