@@ -93,6 +93,7 @@ func place(where string) string {
 	if err != nil {
 		return "(its URL cannot be read)"
 	}
+	u.RawQuery, u.ForceQuery, u.Fragment = "", false, "" // a password may stand there, too
 	return u.Redacted()
 }
 
