@@ -28,3 +28,25 @@ func FuzzWhy(f *testing.F) {
 		}
 	})
 }
+
+// FuzzResult: whatever a run left in the database, alerts come of it that have a
+// name and say in one line what is wrong.
+func FuzzResult(f *testing.F) {
+	f.Add([]byte(`{"snapshot":{"messages":3,"missing":1,"bytes":9,"anomalous":true}}`), "log in: no")
+	f.Add([]byte(`{"snapshot":null}`), "\x1b[2J\nx")
+	f.Add([]byte(`{"snapshot":{"messages":-1e99}}`), "")
+	f.Add([]byte("\xff"), "\xff")
+	f.Fuzz(func(t *testing.T, result []byte, text string) {
+		of := queue.Subject{Kind: queue.Backup, Account: "alice"}
+		for _, state := range []queue.State{queue.Failed, queue.Incomplete, queue.Done} {
+			run := queue.Run{Kind: queue.Backup, Account: "alice", State: state, Result: result, Error: text}
+			last := map[queue.Subject]queue.Run{of: run, {Kind: queue.Check}: {Kind: queue.Check, State: state, Result: result, Error: text}}
+			v := View{Now: run.Ended, Accounts: []Account{{Name: "alice"}}, Last: last, Good: last, StaleAfter: 1}
+			for _, a := range Find(v) {
+				if a.Name == "" || a.Kind == "" || strings.ContainsAny(a.Text, "\r\n") {
+					t.Errorf("%+v", a)
+				}
+			}
+		}
+	})
+}

@@ -2,6 +2,7 @@ package mailfiles
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -222,6 +223,62 @@ func FuzzSubscriptions(f *testing.F) {
 			if !slices.ContainsFunc(after, func(l []string) bool { return slices.Equal(l, before) }) {
 				t.Errorf("%q: %q is lost: %q", text, before, after)
 			}
+		}
+	})
+}
+
+// FuzzRepair: whatever stands in the journal beside an mbox and behind its whole
+// part, nothing is cut off but what begins as our messages do, or zeros.
+func FuzzRepair(f *testing.F) {
+	const theirs, ours = "From joe Mon Jan  5 08:50:15 2004\nSubject: x\n\ntext\n\n", "From mboxrd.lf.whole.nodate.-.0123456789abcdef@restante.invalid Thu Jan  1 00:00:00 1970\nSubject: y\n\nte"
+	f.Add(journalHead+"52\n", theirs+ours)
+	f.Add(journalHead+"0\n", theirs+ours)
+	f.Add(journalHead+"52\n", theirs+ours+"\nFrom x Mon Jan  5 08:50:15 2004\n\n")
+	f.Add(journalHead+"52", theirs+"\x00\x00\x00")
+	f.Add(journalHead+"-1\n", theirs)
+	f.Add(journalHead+"99999999999999999999\n", theirs)
+	f.Add("", theirs)
+	dir := f.TempDir()
+	name := filepath.Join(dir, "mbox")
+	f.Fuzz(func(t *testing.T, journal, text string) {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, ".mbox.restante-append"), []byte(journal), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		a, err := AppendMbox(t.Context(), name)
+		if err != nil {
+			return
+		}
+		repaired := a.Repaired
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+		after, err := os.ReadFile(name)
+		if err != nil || !strings.HasPrefix(text, string(after)) {
+			t.Fatalf("%q became %q, %v", text, after, err)
+		}
+		cut := text[len(after):]
+		if begins := strings.TrimLeft(cut, "\r\n"); int64(len(cut)) != repaired || begins != "" && begins[0] != 0 && !strings.HasPrefix(begins, string(ourPrefix)) && !strings.HasPrefix(string(ourPrefix), begins) {
+			t.Errorf("with the journal %q, %q was cut off %q (%d octets)", journal, cut, text, repaired)
+		}
+	})
+}
+
+// FuzzDotlock: a lock is of a process that is no more only where it says so, of
+// this host.
+func FuzzDotlock(f *testing.F) {
+	host, _ := os.Hostname()
+	for _, s := range []string{"1:" + host, "999999999:" + host, "999999999:elsewhere", "999999999", "-1:" + host, "0:" + host, ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if isOfTheDead(text) && (!strings.HasSuffix(strings.TrimSpace(text), ":"+host) || strings.HasPrefix(strings.TrimSpace(text), fmt.Sprint(os.Getpid(), ":"))) {
+			t.Errorf("%q is of the dead", text)
+		}
+		if isOfTheDead("0:"+host) || isOfTheDead("-1:"+host) {
+			t.Error("no process has such a number")
 		}
 	})
 }

@@ -1,10 +1,12 @@
 package oauth
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,6 +66,42 @@ func FuzzKey(f *testing.F) {
 		}
 		if signed, err := sign(key, "id", map[string]any{"iss": "x"}); err == nil && strings.Count(signed, ".") != 2 {
 			t.Errorf("%q", signed)
+		}
+	})
+}
+
+// Whatever the file of a service account is, no secret of it is shown, and nothing
+// is sent where there is no key.
+func FuzzServiceAccount(f *testing.F) {
+	f.Add(`{"type":"service_account","client_email":"a@b","private_key_id":"1","private_key":"s3cret"}`)
+	f.Add(`{"type":"service_account","client_email":"a@b","private_key":3}`)
+	f.Add("s3cret")
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.Contains(text, "BEGIN ") {
+			return // FuzzKey has those
+		}
+		rt := says(200, "{}")
+		m := NewServiceAccount(clientOf(rt), func(context.Context) (string, error) { return text, nil }, "alice@example.org")
+		if _, err := m.ask(t.Context()); err == nil || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%q: %v", text, err)
+		}
+	})
+}
+
+// Whatever the address of a token server is, secrets go by https to a host, or
+// nowhere, and the address is not shown.
+func FuzzEndpoint(f *testing.F) {
+	for _, s := range []string{"https://login.example.org/token", "http://x", "https://u:s3cret@x", "https://x/#y", "https:x", "//x", "https://\x1b/", "https://[::1]:1/?a=b"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, address string) {
+		err := checkURL(address)
+		u, parseErr := url.Parse(address)
+		switch {
+		case err != nil && len(address) > 8 && strings.Contains(err.Error(), address):
+			t.Errorf("shown: %v", err)
+		case err == nil && (parseErr != nil || u.Scheme != "https" || u.Hostname() == "" && u.Port() == "" && u.Host == "" || u.User != nil):
+			t.Errorf("%q is taken", address)
 		}
 	})
 }
