@@ -36,6 +36,7 @@ func FuzzAutoconfig(f *testing.F) {
 func FuzzServiceRecords(f *testing.F) {
 	f.Add("imap.example.org.", uint16(993), "mail.example.org.", uint16(143))
 	f.Add(".", uint16(0), "a b/c.", uint16(1))
+	f.Add("\u00ad.", uint16(993), "\u3002", uint16(143))
 	f.Add("a\x1b@b:1.", uint16(65535), "[::1]", uint16(993))
 	f.Fuzz(func(t *testing.T, first string, port uint16, second string, other uint16) {
 		d := Discovery{

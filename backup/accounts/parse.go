@@ -145,7 +145,7 @@ func (a *Address) parseHost(s string) error {
 	}
 	if strings.ContainsFunc(host, func(r rune) bool { return r >= 0x80 }) {
 		ascii, err := idna.Lookup.ToASCII(host) // RFC 5891 section 5; certificates have that form, too
-		if err != nil {
+		if err != nil || ascii == "" {
 			return fmt.Errorf("%q is no host", host)
 		}
 		host = ascii
