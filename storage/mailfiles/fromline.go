@@ -52,7 +52,7 @@ func parseFromLine(line []byte, zone *time.Location) (FromLine, fromShape) {
 			continue
 		}
 		if date, zoned, ok := parseFromDate(fields[i+1:], zone); ok {
-			sender := strings.TrimSpace(text[:strings.LastIndex(text, fields[i])])
+			sender := strings.TrimSpace(text[:begin(text, fields, i)])
 			return FromLine{Sender: sender, Date: date, Zoned: zoned}, fromDated
 		}
 	}
@@ -61,6 +61,15 @@ func parseFromLine(line []byte, zone *time.Location) (FromLine, fromShape) {
 		return FromLine{Sender: text}, fromUndated
 	}
 	return FromLine{}, fromText
+}
+
+// begin returns where in text the field with that number begins. The same word
+// may stand there more than once, and as a part of others.
+func begin(text string, fields []string, number int) (at int) {
+	for i := range number {
+		at += strings.Index(text[at:], fields[i]) + len(fields[i])
+	}
+	return at + strings.Index(text[at:], fields[number])
 }
 
 // isOneOf reports whether word is one of the words in list, each of which has

@@ -27,6 +27,7 @@ func TestFromLines(t *testing.T) {
 		{"From goldt@et.byu.edu  Tue Jul  7 20:33:03 1998 WETDST", fromDated, "goldt@et.byu.edu", time.Date(1998, 7, 7, 20, 33, 3, 0, zone(1, 0)), true},
 		{"From a@b  Wed Jul  1 02:44:06 1998 XYZ", fromDated, "a@b", time.Date(1998, 7, 1, 2, 44, 6, 0, berlin), false}, // a zone nobody knows
 		{"From joe Mon Jan  5 08:50:15 2004 remote from uucp", fromDated, "joe", time.Date(2004, 1, 5, 8, 50, 15, 0, berlin), false},
+		{"From joe Mon Jan  5 08:50:15 2004 remote from uuMon", fromDated, "joe", time.Date(2004, 1, 5, 8, 50, 15, 0, berlin), false},
 		{"From joe@x Mon, 5 Jan 2004 08:50:15 +0100 (CET)", fromDated, "joe@x", time.Date(2004, 1, 5, 8, 50, 15, 0, zone(1, 0)), true},
 		{"From 1844347792267117879@xxx Thu Jan 01 00:00:00 +0000 2015", fromDated, "1844347792267117879@xxx", time.Date(2015, 1, 1, 0, 0, 0, 0, zone(0, 0)), true},
 		{`From "naveen.andrews@enron.com" Wed Jan 30 18:07:01 2002`, fromDated, `"naveen.andrews@enron.com"`, time.Date(2002, 1, 30, 18, 7, 1, 0, berlin), false},

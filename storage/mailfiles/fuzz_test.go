@@ -17,7 +17,7 @@ import (
 func FuzzFromLine(f *testing.F) {
 	for _, s := range []string{
 		"From joe@example.org Mon Jan  5 08:50:15 2004", "From joe Mon Jan  5 08:50:15 2004 remote from uucp", "From x Thu Sep 13 12:30:05 2001 -0400", "From david@coppit.org Sat Sep  1 20:58 EDT 2001",
-		"From joe@x Mon, 5 Jan 2004 08:50:15 +0100 (CET)", "From -", "From ", "From x Mon Feb 31 17:26:34 2004", "From VM Mon Mar  1 17:26:34 04", "From joe Mon Jan 5 08:50:15 2004 remote from xMon",
+		"From joe@x Mon, 5 Jan 2004 08:50:15 +0100 (CET)", "From -", "From ", "From x Mon Feb 31 17:26:34 2004", "From VM Mon Mar  1 17:26:34 04", "From joe Mon Jan 5 08:50:15 2004 remote from uuMon",
 		"From x Mon Jan 5 08:50 +9999 2004",
 	} {
 		f.Add([]byte(s))
