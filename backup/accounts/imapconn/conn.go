@@ -4,7 +4,8 @@
 //
 // go-imap is used as published (v2.0.0-beta.8). It loses bodies, takes a cut
 // one for whole, or hangs up on answers that real servers give; it waits for
-// ever for servers that are silent and believes any size it is told. So it is
+// ever for servers that are silent and believes any size it is told (all of it
+// stands in ../UPSTREAM.md, and upstream_test.go shows it). So it is
 // not given the socket but a net.Conn that reads the server's answers first,
 // with limits and deadlines, and shows it each in the one form it is sure to
 // understand. What it cannot be shown at all reaches the caller through
