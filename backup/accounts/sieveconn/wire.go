@@ -16,6 +16,7 @@ const (
 	mostLines  = 10_000  // in an answer
 	mostTokens = 64      // in a line
 	mostWord   = 8 << 10 // octets of an atom or a quoted string
+	mostWords  = 8 << 20 // octets of an answer's atoms and quoted strings, together
 )
 
 var errBye = errors.New("the server closes the connection")
@@ -34,6 +35,7 @@ type wire struct {
 	end  time.Time
 	most int // octets of an answer's literals, together
 	left int // of them, in this answer
+	said int // octets of this answer's atoms and quoted strings
 }
 
 func newWire(conn net.Conn, idle time.Duration, end time.Time, most int) *wire {
@@ -94,7 +96,7 @@ func (w *wire) authenticate(mechanism, response string) error {
 	if err := w.send(fmt.Sprintf("AUTHENTICATE \"%s\" {%d+}\r\n%s\r\n", mechanism, len(response), response)); err != nil {
 		return err
 	}
-	w.left = w.most
+	w.left, w.said = w.most, 0
 	l, err := w.line()
 	if err == nil && len(l) == 1 && l[0].quoted {
 		if err = w.send("\"\"\r\n"); err == nil {
@@ -112,7 +114,7 @@ func (w *wire) authenticate(mechanism, response string) error {
 
 // answer reads lines up to OK, NO or BYE. NO is [ErrRefused].
 func (w *wire) answer() ([][]token, error) {
-	w.left = w.most
+	w.left, w.said = w.most, 0
 	var lines [][]token
 	for {
 		l, err := w.line()
@@ -182,6 +184,11 @@ func (w *wire) line() ([]token, error) {
 		}
 		if l = append(l, t); len(l) > mostTokens {
 			return nil, broken("a line of more than %d words", mostTokens)
+		}
+		if c != '{' {
+			if w.said += len(t.text); w.said > mostWords {
+				return nil, broken("an answer of more than %d octets", mostWords)
+			}
 		}
 	}
 }

@@ -49,6 +49,7 @@ func TestHostileAnswers(t *testing.T) {
 		{"a string without end", "\"" + strings.Repeat("x", mostWord+1), ErrProtocol},
 		{"a word without end", strings.Repeat("x", mostWord+1), ErrProtocol},
 		{"words without end", strings.Repeat("x ", mostTokens+1) + "\r\n", ErrProtocol},
+		{"many lines of long words", strings.Repeat(strings.Repeat("\""+strings.Repeat("x", mostWord-1)+"\" ", mostTokens-1)+"\r\n", 20) + "OK\r\n", ErrProtocol},
 		{"lines without end", strings.Repeat("\"x\"\r\n", mostLines+1), ErrProtocol},
 		{"an empty line", "\r\n", ErrProtocol},
 		{"an LF alone", "OK\n", ErrProtocol},
