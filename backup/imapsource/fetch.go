@@ -130,6 +130,7 @@ type fetched struct {
 	uid      uint32
 	key      string // Gmail's ID of the message; empty: it was not told
 	flags    []string
+	has      map[string]bool // of flags, where there are many
 	hasFlags bool
 	date     time.Time
 	size     int64  // RFC822.SIZE, which may be wrong
@@ -205,7 +206,26 @@ func (m *mailbox) read(msg *imapclient.FetchMessageData, sections []*imap.FetchI
 }
 
 func (f *fetched) addFlag(flag string) {
-	if !strings.EqualFold(flag, `\Recent`) && !slices.Contains(f.flags, flag) {
+	if strings.EqualFold(flag, `\Recent`) {
+		return
+	}
+	// A message has a few flags; one of a server that means no good may have tens
+	// of thousands, and more labels.
+	const few = 32
+	if len(f.flags) < few {
+		if !slices.Contains(f.flags, flag) {
+			f.flags = append(f.flags, flag)
+		}
+		return
+	}
+	if f.has == nil {
+		f.has = map[string]bool{}
+		for _, have := range f.flags {
+			f.has[have] = true
+		}
+	}
+	if !f.has[flag] {
+		f.has[flag] = true
 		f.flags = append(f.flags, flag)
 	}
 }

@@ -1,6 +1,7 @@
 package imapsource
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -33,7 +34,11 @@ func FuzzOddDate(f *testing.F) {
 // Whatever labels a server gives a message, each is a flag of its own that says
 // that it is a label, and no octet is lost where they cannot be read.
 func FuzzOddLabels(f *testing.F) {
-	for _, s := range []string{`("\\Inbox" foo)`, "(", "NIL", `(\Seen "\\Seen")`, "(a\x00b)"} {
+	many := ""
+	for i := range 100 {
+		many += fmt.Sprintf(" %d %d", i, i/2)
+	}
+	for _, s := range []string{"(" + many + ")", `("\\Inbox" foo)`, "(", "NIL", `(\Seen "\\Seen")`, "(a\x00b)"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {

@@ -66,6 +66,7 @@ func Labels(raw string) ([]string, error) {
 		return nil, broken("labels like %q", clip(s.b))
 	}
 	var labels []string
+	seen := map[string]bool{} // there may be very many
 	for {
 		if s.spaces(); s.special(')') {
 			return labels, nil
@@ -86,7 +87,8 @@ func Labels(raw string) ([]string, error) {
 		if isModifiedUTF7(name) {
 			label = fromModifiedUTF7(name)
 		}
-		if !slices.Contains(labels, label) {
+		if !seen[label] {
+			seen[label] = true
 			labels = append(labels, label)
 		}
 	}

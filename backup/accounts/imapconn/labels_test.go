@@ -32,6 +32,20 @@ func TestLabels(t *testing.T) {
 	}
 }
 
+// A server may say that a message has as many labels as an answer has room for.
+// To look at each of them for each would take minutes, which this test then does.
+func TestManyLabels(t *testing.T) {
+	t.Parallel()
+	var raw strings.Builder
+	const many = 300_000
+	for i := range many {
+		fmt.Fprintf(&raw, " %d", i)
+	}
+	if labels, err := Labels("(" + raw.String() + raw.String() + ")"); err != nil || len(labels) != many {
+		t.Errorf("%d labels, %v", len(labels), err)
+	}
+}
+
 func TestGmailID(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{

@@ -1,10 +1,11 @@
 // Package pop3conn is the connection between a POP3 server and go-pop3: [Dial]
 // one, ask [Conn.List] what there is, [Conn.Retrieve] messages, and [Conn.Quit].
 //
-// go-pop3 is used as published (v1.0.2; ../UPSTREAM.md has its faults). It changes bare LFs, ends a message
-// at a dot behind one and takes the rest for answers, keeps whole messages in
-// memory, ends a list of unique-ids at an empty one, takes a blank line for
-// success and waits for ever; it knows no STLS, APOP, SASL or CAPA. So it is
+// go-pop3 is used as published (v1.0.2; ../UPSTREAM.md has its faults). It
+// changes bare LFs, ends a message at a dot behind one and takes the rest for
+// answers, keeps whole messages in memory, ends a list of unique-ids at an empty
+// one, takes a blank line for success and waits for ever; it knows no STLS, APOP,
+// SASL or CAPA. So it is
 // not given the socket but a net.Conn that reads the server's answers first,
 // with limits and deadlines, and shows it each in the one form it is sure to
 // understand. Messages do not go through it at all but straight to a sink, octet
