@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -192,6 +193,13 @@ func FuzzMboxReader(f *testing.F) {
 		f.Add([]byte(sepA+text+"\n"+sepB+text), uint8(0))
 	}
 	f.Add([]byte(sepA+withLength("", "x\n\n"+sepB)+sepA+withLength("", "y")+"\n"), uint8(4))
+	if dir := os.Getenv("RESTANTE_CORPUS"); dir != "" {
+		for _, name := range files(f, filepath.Join(dir, "mbox-edge")) {
+			if data, err := os.ReadFile(name); err == nil && len(data) < 32<<10 {
+				f.Add(data, uint8(0))
+			}
+		}
+	}
 	f.Fuzz(func(t *testing.T, data []byte, dialect uint8) {
 		b := ReadMbox(bytes.NewReader(data), int64(len(data)), MboxOptions{Dialect: Dialect(dialect % 5)})
 		var all []MboxMessage

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// seeds adds the messages in testdata to a fuzz test.
+// seeds adds the messages in testdata to a fuzz test, and the small ones of the
+// corpus where there is one: what others have tried parsers with, and real mail.
 func seeds(f *testing.F, add func(m []byte)) {
 	names, _ := filepath.Glob("testdata/*.eml")
 	if len(names) == 0 {
@@ -22,6 +23,24 @@ func seeds(f *testing.F, add func(m []byte)) {
 			f.Fatal(err)
 		}
 		add(m)
+	}
+	dir := os.Getenv("RESTANTE_CORPUS")
+	if dir == "" {
+		return
+	}
+	const small, most = 4 << 10, 1000 // octets, and messages of a set
+	sets, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, set := range sets {
+		n := 0
+		eachMessage(f, set, func(m []byte) {
+			if len(m) <= small && n < most {
+				n++
+				add(m)
+			}
+		})
 	}
 }
 
