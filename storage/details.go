@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-
-	"github.com/fxamacker/cbor/v2"
 )
 
 // Details are what a server says of an account beside its mail. A snapshot may
@@ -130,7 +128,7 @@ func (t *Tree) Details(ctx context.Context) (*Details, error) {
 			return nil, fmt.Errorf("details: %w", err)
 		}
 		p := new(Details)
-		if err := cbor.Unmarshal(b, p); err != nil {
+		if err := decode.Unmarshal(b, p); err != nil {
 			return nil, fmt.Errorf("details: blob %x: %w: %w", id, ErrDamaged, err)
 		}
 		d.add(p)

@@ -12,7 +12,6 @@ import (
 	"unicode/utf8"
 
 	"filippo.io/age"
-	"github.com/fxamacker/cbor/v2"
 
 	"restante/storage/ledger"
 	"restante/storage/objects"
@@ -142,7 +141,7 @@ func FuzzRecords(f *testing.F) {
 	f.Fuzz(func(t *testing.T, octets []byte) {
 		for _, kind := range []any{root{}, Folder{}, vaultPlain{}, Details{}} {
 			read := reflect.New(reflect.TypeOf(kind))
-			if cbor.Unmarshal(octets, read.Interface()) != nil {
+			if decode.Unmarshal(octets, read.Interface()) != nil {
 				continue
 			}
 			written, err := canonical.Marshal(read.Interface())
@@ -150,7 +149,7 @@ func FuzzRecords(f *testing.F) {
 				t.Fatalf("%T cannot be written: %v", kind, err)
 			}
 			again := reflect.New(reflect.TypeOf(kind))
-			if err := cbor.Unmarshal(written, again.Interface()); err != nil {
+			if err := decode.Unmarshal(written, again.Interface()); err != nil {
 				t.Fatalf("%T written anew: %v", kind, err)
 			}
 			twice, err := canonical.Marshal(again.Interface())

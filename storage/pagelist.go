@@ -72,7 +72,7 @@ func (l pageList) MarshalCBOR() ([]byte, error) {
 // UnmarshalCBOR reads what MarshalCBOR gave.
 func (l *pageList) UnmarshalCBOR(b []byte) error {
 	var octets []byte
-	if err := cbor.Unmarshal(b, &octets); err != nil {
+	if err := decode.Unmarshal(b, &octets); err != nil {
 		return err
 	}
 	if len(octets) == 0 || octets[0] > 1 {

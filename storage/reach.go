@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/fxamacker/cbor/v2"
 	"github.com/oklog/ulid/v2"
 	"golang.org/x/sync/errgroup"
 
@@ -114,7 +113,7 @@ func (r *reach) snapshot(ctx context.Context, s Snapshot) error {
 		return err
 	}
 	var top root
-	if err := cbor.Unmarshal(b, &top); err != nil {
+	if err := decode.Unmarshal(b, &top); err != nil {
 		return fmt.Errorf("blob %x: %w: %w", s.Root, ErrDamaged, err)
 	}
 	for _, id := range top.Details {
@@ -141,7 +140,7 @@ func (r *reach) folder(ctx context.Context, id BlobID) error {
 		return err
 	}
 	f := new(Folder)
-	if err := cbor.Unmarshal(b, f); err != nil {
+	if err := decode.Unmarshal(b, f); err != nil {
 		return fmt.Errorf("blob %x: %w: %w", id, ErrDamaged, err)
 	}
 	if err := r.pages(ctx, f.MailList, r.messages); err != nil {

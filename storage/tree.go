@@ -84,6 +84,16 @@ var canonical = func() cbor.EncMode {
 	return m
 }()
 
+// decode reads what canonical wrote, all of it: texts that are no UTF-8, as a
+// server's or a file's name can be, and lists as long as folders are.
+var decode = func() cbor.DecMode {
+	m, err := cbor.DecOptions{MaxArrayElements: 1 << 24, MaxMapPairs: 1 << 20, MaxNestedLevels: 16, UTF8: cbor.UTF8DecodeInvalid}.DecMode()
+	if err != nil {
+		panic(err)
+	}
+	return m
+}()
+
 // Name is the folder's name as people see it.
 func (f *Folder) Name() string { return FolderName(f.Levels) }
 
@@ -154,7 +164,7 @@ func (t *Tree) record(ctx context.Context, id BlobID, into any) error {
 	if err != nil {
 		return err
 	}
-	if err := cbor.Unmarshal(b, into); err != nil {
+	if err := decode.Unmarshal(b, into); err != nil {
 		return fmt.Errorf("blob %x: %w: %w", id, ErrDamaged, err)
 	}
 	return nil

@@ -100,7 +100,7 @@ func (r *Repository) vault(ctx context.Context, id ID) (*vault, error) {
 		if err != nil {
 			return fmt.Errorf("vault %s: %w: %w", id.Short(), ErrDamaged, err)
 		}
-		if err := cbor.Unmarshal(plain, &p); err != nil || p.ID != id {
+		if err := decode.Unmarshal(plain, &p); err != nil || p.ID != id {
 			return fmt.Errorf("vault %s: %w", id.Short(), ErrDamaged)
 		}
 		return nil

@@ -18,7 +18,7 @@ var looksLikeAParser = regexp.MustCompile(`^(parse|Parse|decode|Decode|unmarshal
 // reads are the functions of libraries that make something of octets. Whoever
 // calls one reads what others wrote.
 var reads = strings.Fields(`
-	json.Unmarshal json.NewDecoder xml.Unmarshal xml.NewDecoder toml.NewDecoder cbor.Unmarshal decMode.Unmarshal csv.NewReader pem.Decode age.Decrypt
+	json.Unmarshal json.NewDecoder xml.Unmarshal xml.NewDecoder toml.NewDecoder cbor.Unmarshal decMode.Unmarshal decode.Unmarshal csv.NewReader pem.Decode age.Decrypt
 	time.Parse time.ParseInLocation time.ParseDuration url.Parse url.ParseQuery url.QueryUnescape url.PathUnescape mail.ParseAddress
 	strconv.Atoi strconv.ParseInt strconv.ParseUint strconv.ParseFloat hex.DecodeString binary.Uvarint binary.Varint charset.Reader
 	regexp.MustCompile ldap.CompileFilter template.Parse`)

@@ -214,8 +214,10 @@ var (
 		return m
 	}()
 	decMode = func() cbor.DecMode {
-		// Entries are authenticated; the limits only guard against accidents.
-		m, err := cbor.DecOptions{MaxArrayElements: 1 << 24, MaxMapPairs: 1 << 20, MaxNestedLevels: 16}.DecMode()
+		// Entries are authenticated; the limits only guard against accidents. What is
+		// no UTF-8 in a text, such as the name of a file, is encoded without a word; to
+		// refuse it here would lock the repository for good.
+		m, err := cbor.DecOptions{MaxArrayElements: 1 << 24, MaxMapPairs: 1 << 20, MaxNestedLevels: 16, UTF8: cbor.UTF8DecodeInvalid}.DecMode()
 		if err != nil {
 			panic(err)
 		}
@@ -249,4 +251,14 @@ func (e *entry) body() (Body, error) {
 		return nil, fmt.Errorf("ledger entry %d (%s): %w", e.N, e.Kind, err)
 	}
 	return b, nil
+}
+
+// readable says why an entry cannot be read.
+func readable(plain []byte) error {
+	e := new(entry)
+	if err := decMode.Unmarshal(plain, e); err != nil {
+		return err
+	}
+	_, err := e.body()
+	return err
 }

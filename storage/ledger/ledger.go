@@ -345,6 +345,10 @@ func (l *Ledger) Append(ctx context.Context, propose func(*State) (Body, error))
 		if err != nil {
 			return fmt.Errorf("encode ledger entry: %w", err)
 		}
+		// What is in a slot stays there: nothing that we could not read ourselves.
+		if err := readable(plain); err != nil {
+			return fmt.Errorf("encode ledger entry: it could not be read again: %w", err)
+		}
 		box, err := l.sealer.SealEntry(n, plain)
 		if err != nil {
 			return fmt.Errorf("seal ledger entry: %w", err)
