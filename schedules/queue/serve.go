@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -205,15 +206,21 @@ func (q *Queue) settle(ctx context.Context, h Handler, r *Run, o Outcome, err er
 			r.State = Incomplete
 		}
 	case errors.Is(cause, ErrStopping), errors.Is(cause, ErrLost), errors.Is(cause, context.Canceled):
-		r.State, r.NotUntil, r.Error, r.Class = Waiting, r.Ended, err.Error(), ""
+		r.State, r.NotUntil, r.Error, r.Class = Waiting, r.Ended, textOf(err), ""
 	default:
-		r.Error, r.Class = err.Error(), h.Classify(err)
+		r.Error, r.Class = textOf(err), h.Classify(err)
 		r.State = Failed
 		r.Tries++
 		if wait, again := q.o.Backoff(r.Tries); again && r.Class == Passing {
 			r.State, r.NotUntil = Waiting, r.Ended.Add(wait)
 		}
 	}
+}
+
+// textOf is an error as databases take it: PostgreSQL refuses what is no UTF-8, as
+// the name of a file may be, and NUL.
+func textOf(err error) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(err.Error(), "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // record writes down how a run ended, and keeps trying while the database is
