@@ -33,7 +33,7 @@ func (n *notes) leftAlone(path, reason string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.alone) < mostAlone {
-		n.alone = append(n.alone, fmt.Sprintf("%s (%s)", path, reason))
+		n.alone = append(n.alone, strings.ToValidUTF8(fmt.Sprintf("%s (%s)", path, reason), "\uFFFD")) // names of files may be anything
 	} else {
 		n.more++
 	}
