@@ -237,3 +237,39 @@ func FuzzFolderName(f *testing.F) {
 		}
 	})
 }
+
+// FuzzWritten: whatever a server or a file calls things, what is written of it in
+// a snapshot is read as it was.
+func FuzzWritten(f *testing.F) {
+	f.Add("INBOX", []byte("keep;"), uint32(1), int64(1))
+	f.Add("caf\xe9", []byte{0xff, 0}, uint32(1<<32-1), int64(-1))
+	f.Fuzz(func(t *testing.T, text string, octets []byte, n uint32, long int64) {
+		for _, record := range []any{
+			&Folder{Levels: []string{text, "x"}, Raw: octets, Delimiter: text, Attributes: []string{text}, SpecialUse: []string{text}, UIDValidity: n, UIDNext: n, Counted: long, Missing: []Missing{{UID: n, Tries: int(n), Reason: text}}},
+			&Details{Quotas: []Quota{{Root: text, Resources: []Resource{{Name: text, Usage: long, Limit: -long}}}}, Folders: []FolderDetails{{Levels: []string{text}, Rights: text, ACL: []Grant{{Identifier: text, Rights: text}}, Quotas: []string{text}}},
+				Metadata: []Annotation{{Entry: text, Value: octets}}, Scripts: []Script{{Name: text, Octets: octets}}},
+			&root{Kind: text, Folders: []folderRef{{Levels: []string{text}}}},
+		} {
+			b, err := canonical.Marshal(record)
+			if err != nil {
+				t.Fatal(err)
+			}
+			read := reflect.New(reflect.TypeOf(record).Elem()).Interface()
+			if err := decode.Unmarshal(b, read); err != nil {
+				t.Fatalf("%T cannot be read: %v", record, err)
+			}
+			if again, err := canonical.Marshal(read); err != nil || !bytes.Equal(again, b) {
+				t.Errorf("%T is written as %x, and read and written anew %x, %v", record, b, again, err)
+			}
+		}
+		list := []Message{{UID: max(n, 1), Size: max(long, 0) >> 2, From: text, To: text, Subject: text, Key: text}}
+		if again, err := parseMessagePage(appendMessagePage(nil, list)); err != nil || len(again) != 1 || !sameMessage(again[0], list[0]) {
+			t.Errorf("%+v is read as %+v, %v", list, again, err)
+		}
+		sets := new(flagSets)
+		page := appendFlagPage(nil, []flagItem{{max(n, 1), sets.number([]string{text, "x"})}}, sets)
+		if again, err := parseFlagPage(page, sets); err != nil || len(again) != 1 || text != "x" && len(sets.sets[again[0].set]) != 2 {
+			t.Errorf("the flag %q is read as %+v, %v", text, again, err)
+		}
+	})
+}

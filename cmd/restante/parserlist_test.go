@@ -72,7 +72,7 @@ storage/internal/pack              ReadDirectory < FuzzReadDirectory
 storage/internal/seal              Open < FuzzOpen
 storage/internal/seal              decompress < FuzzDecompress
 storage/ledger                     Clone Import openCheckpoint < FuzzCheckpoint
-storage/ledger                     body open apply < FuzzEntry
+storage/ledger                     body open apply readable < FuzzEntry FuzzWritten
 storage/mailfiles                  HeaderFlags bits endField < FuzzHeaderFlags
 storage/mailfiles                  decodeLevel decodeRun decodeUTF7 < FuzzUTF7
 storage/mailfiles                  isEscape unescape < FuzzLevelsRoundTrip FuzzFolderNames

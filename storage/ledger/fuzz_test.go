@@ -96,3 +96,30 @@ func FuzzCheckpoint(f *testing.F) {
 		}
 	})
 }
+
+// FuzzWritten: whatever texts and numbers an entry is made of, it can be read by
+// whoever comes next. What stands in a slot stays there.
+func FuzzWritten(f *testing.F) {
+	f.Add("alice@example.org", "note", int64(5), uint8(3))
+	f.Add("caf\xe9", "\xff\x00\u2028", int64(-1)<<63, uint8(255))
+	f.Fuzz(func(t *testing.T, account, text string, n int64, marks uint8) {
+		store := objects.NewMemory()
+		l := begin(t, store)
+		snap := Snapshot{ID: ID{1}, Account: account, Started: n, Finished: -n, Messages: n, Bytes: n, Folders: int(n), Marks: Marks(marks), Notes: []string{text, account}, Host: text, Stats: Stats{New: n}}
+		for _, body := range []Body{
+			&Commit{Snapshots: []Snapshot{snap}, Packs: []Pack{{ID: ulid.ULID{1}, Size: n, Blobs: int(n)}}}, &Vault{ID: ID{2}, Name: text}, &Key{ID: ID{3}, Label: text, How: account, Recipient: text, Sum: []byte(text)},
+			&Hold{ID: ID{4}, Account: account, Reason: text}, &Forget{Snapshots: []ID{{9}}, Reason: text}, &Release{ID: ID{8}, Reason: text},
+		} {
+			if err := l.Append(t.Context(), func(*State) (Body, error) { return body, nil }); err != nil {
+				t.Fatalf("%T: %v", body, err)
+			}
+		}
+		other := testLedger(store)
+		if err := other.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if !Equal(l, other) {
+			t.Error("who reads it has another state than who wrote it")
+		}
+	})
+}
