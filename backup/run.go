@@ -431,6 +431,9 @@ func (r *run) final(ctx context.Context) (storage.Snapshot, error) {
 	same := r.parent != nil && r.parent.Kind == r.src.Kind() && len(r.jobs) == len(r.parent.Folders)
 	for i, j := range r.jobs {
 		if !j.saved.Valid() {
+			if !j.left() {
+				return storage.Snapshot{}, fmt.Errorf("folder %q was listed, and nobody saved it or gave it up; this is a mistake in Restante", j.name)
+			}
 			continue // it vanished between listing and opening
 		}
 		folders = append(folders, j.saved)

@@ -212,10 +212,11 @@ func (r *run) done(ctx context.Context, j *job, o outcome) (quit bool, _ error) 
 		r.cond.Broadcast()
 		return false, err
 	}
+	// From where a folder is left on, whoever reads the last of it saves it, also
+	// while this worker pauses; but as long as it is at work, so are the others.
 	defer func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		j.reading--
 		r.busy--
 		r.cond.Broadcast()
 	}()
@@ -236,6 +237,7 @@ func (r *run) done(ctx context.Context, j *job, o outcome) (quit bool, _ error) 
 		return false, r.leaveAsItWas(ctx, j)
 	}
 	r.mu.Lock()
+	j.reading--
 	if o.chunk == nil {
 		r.waiting = append(r.waiting, j)
 	} else if again := o.chunk.again(); len(again) == 1 {
@@ -316,7 +318,8 @@ func local(err error) bool {
 func (r *run) leaveAsItWas(ctx context.Context, j *job) error {
 	r.mu.Lock()
 	j.chunks = nil
-	alone := j.reading == 1
+	j.reading--
+	alone := j.reading == 0
 	r.mu.Unlock()
 	ended, err := j.giveUp(ctx, alone)
 	if !ended || err != nil {
@@ -347,4 +350,11 @@ func (j *job) giveUp(ctx context.Context, alone bool) (ended bool, err error) {
 		j.saved = saved
 	}
 	return true, nil
+}
+
+// left says whether the folder was given up.
+func (j *job) left() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.givenUp
 }
