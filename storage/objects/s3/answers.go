@@ -164,14 +164,15 @@ func (s *Store) translateAnswer(answer minio.ErrorResponse) meaning {
 
 // absent is for 404, which many a server says that is no object store at all.
 // Believing one would make a full repository look empty. S3 says NoSuchKey in
-// XML; only to HEAD it cannot.
+// XML; only to HEAD it cannot. It may have said so, and the answer was damaged on
+// its way.
 func (s *Store) absent(answer minio.ErrorResponse) meaning {
 	switch {
 	case answer.XMLName.Local != "Error":
-		return meaning{err: fmt.Errorf("%w: %s says \"not found\", but not in the way of S3: is the endpoint right?",
+		return meaning{again: true, few: true, err: fmt.Errorf("%w: %s says \"not found\", but not in the way of S3: is the endpoint right?",
 			objects.ErrRefused, s.address.endpointURL())}
 	case answer.Code != minio.NoSuchKey:
-		return meaning{err: fmt.Errorf("%w (%s)", objects.ErrRefused, describe(answer))}
+		return meaning{again: true, few: true, err: fmt.Errorf("%w (%s)", objects.ErrRefused, describe(answer))}
 	}
 	return meaning{err: objects.ErrNotFound}
 }
