@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"restante/storage/ledger"
 	"restante/storage/messages"
 )
@@ -104,7 +102,7 @@ func (c *losses) snapshot(ctx context.Context, s Snapshot) (*snapshotLoss, error
 		return nil, err
 	}
 	var top root
-	if err := cbor.Unmarshal(b, &top); err != nil {
+	if err := decode.Unmarshal(b, &top); err != nil {
 		return &snapshotLoss{unreadable: true}, nil
 	}
 	l := &snapshotLoss{kind: top.Kind}

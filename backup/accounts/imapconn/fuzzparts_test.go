@@ -182,7 +182,7 @@ func FuzzID(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s := &scan{in: newInput(strings.NewReader("x\x1b)\r\n"), limits{line: 4096, inline: 4096, depth: 10}), b: text}
-		id := readID(s)
+		id := new(session).readID(s)
 		for name, value := range id {
 			if peer.Text(name) != strings.TrimSpace(name) || peer.Text(value) != value {
 				t.Errorf("%q = %q", name, value)
