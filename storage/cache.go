@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -60,10 +61,12 @@ func (c *cache) get(name string) ([]byte, error) {
 
 func (c *cache) put(name string, b []byte) error {
 	path := filepath.Join(c.dir, filepath.FromSlash(name))
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
 	f, err := os.CreateTemp(filepath.Dir(path), "new-*")
+	if errors.Is(err, fs.ErrNotExist) { // most often the directory is there
+		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
+			f, err = os.CreateTemp(filepath.Dir(path), "new-*")
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -133,6 +136,9 @@ func (c *cache) close() error {
 // trim removes the structure segments that were not used for longest, where
 // they take too much, and what dead writers left.
 func (c *cache) trim() {
+	if _, err := os.Lstat(c.dir); err != nil {
+		return
+	}
 	for _, pattern := range []string{"new-*", "keys/new-*", "structure/new-*"} {
 		left, _ := filepath.Glob(filepath.Join(c.dir, filepath.FromSlash(pattern)))
 		for _, path := range left {

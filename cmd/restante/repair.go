@@ -147,4 +147,3 @@ func (c *repairCmd) printLosses(a *app, r *storage.Repaired) {
 		}
 	}
 }
-

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"restante/cmd/testbed/weather"
 	"restante/cmd/testbed/servers"
+	"restante/cmd/testbed/weather"
 )
 
 // TestRunsGoOnWhileTheDatabaseIsAway shuts the way to PostgreSQL several times,

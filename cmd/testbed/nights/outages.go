@@ -14,8 +14,8 @@ import (
 	"sync"
 	"time"
 
-	"restante/cmd/testbed/weather"
 	"restante/cmd/testbed/site"
+	"restante/cmd/testbed/weather"
 )
 
 // OutageOptions say what goes away, and for how long.
