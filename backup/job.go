@@ -339,6 +339,11 @@ func (j *job) epoch() uint32 {
 	return j.status.UIDValidity
 }
 
+// mostReasons is of how many messages of a folder it is kept why they could not
+// be had. A server may give none of hundreds of thousands, with long reasons, and
+// the folder's record has to have room for all.
+const mostReasons = 1000
+
 // setAside notes a message that cannot be had.
 func (j *job) setAside(uid uint32, reason string) {
 	tries := 1
@@ -350,6 +355,9 @@ func (j *job) setAside(uid uint32, reason string) {
 		}
 	}
 	j.mu.Lock()
+	if len(j.missing) >= mostReasons {
+		reason = "as with many others in this folder"
+	}
 	j.missing = append(j.missing, storage.Missing{UID: uid, Tries: tries, Reason: reason})
 	validity := j.status.UIDValidity
 	j.mu.Unlock()
