@@ -88,6 +88,10 @@ func TestLoginRefused(t *testing.T) {
 		{"a greeting without end", strings.Repeat("x", 70000), "", nil, ErrProtocol, ""},
 		{"a blank line before the answer", "", "\r\n+OK\r\n", nil, ErrProtocol, ""},
 		{"the server repeats the password", "", "-ERR I do not like secret\r\n", nil, ErrLogin, "•••"},
+		{"the server says the password in place of a status", "", "PASS secret\r\n", nil, ErrProtocol, "•••"},
+		{"the server says the password for a code", "", "-ERR [secret] no\r\n", nil, ErrLogin, "no"},
+		{"escape sequences for a code", "", "-ERR [\x1b[31m] no\r\n", nil, ErrLogin, "-ERR [[31M] no"},
+		{"a long reason", "", "-ERR " + strings.Repeat("x", 60000) + "\r\n", nil, ErrLogin, strings.Repeat("x", mostText) + "…"},
 		{"no user name", "", "", func(o *Options) { o.User = "" }, nil, "no user name"},
 		{"a line end in the password", "", "", func(o *Options) { o.Password = "a\r\nDELE 1" }, nil, "line end"},
 		{"a space in the user name", "", "", func(o *Options) { o.User = "alice in" }, nil, "space"},
@@ -329,6 +333,12 @@ func TestDeleteAndQuit(t *testing.T) {
 	c.Delete(2)
 	if err := c.Quit(t.Context()); err != nil || left(d) != 1 || d.Messages[0].Octets != "a\r\n" {
 		t.Errorf("%v, and %d are left", err, left(d))
+	}
+	// What follows would be taken for the answer to QUIT.
+	d.Handle = map[string]func(*pop3test.Conn, string){"DELE": answer("+OK\r\n+OK\r\n")}
+	c = dial(t, d, nil)
+	if err := c.Delete(1); !errors.Is(err, ErrProtocol) || c.Err() == nil {
+		t.Errorf("DELE answered twice: %v", err)
 	}
 	// An answer that does not come, and one that says no.
 	d.Handle = map[string]func(*pop3test.Conn, string){"QUIT": func(c *pop3test.Conn, _ string) { c.Close() }}

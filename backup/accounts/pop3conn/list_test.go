@@ -40,6 +40,8 @@ func TestList(t *testing.T) {
 		{"one that LIST leaves out", "+OK 3 60\r\n", "+OK\r\n1 10\r\n3 30\r\n.\r\n", "+OK\r\n1 a\r\n2 b\r\n3 c\r\n.\r\n", "1/10/a 2/-1/b 3/30/c", true},
 		{"one that both leave out", "+OK 3 60\r\n", "+OK\r\n1 10\r\n3 30\r\n.\r\n", "+OK\r\n1 a\r\n3 c\r\n.\r\n", "1/10/a 2/-1/ 3/30/c", false},
 		{"more than STAT counts", "+OK 2 60\r\n", list3, "+OK\r\n1 a\r\n2 b\r\n3 c\r\n.\r\n", "1/10/a 2/20/b 3/30/c", false},
+		{"ten million, of which none is listed", "+OK 10000000 60\r\n", list3, "-ERR what?\r\n", "1/10/ 2/20/ 3/30/", false},
+		{"a size that no message has", "+OK 1 60\r\n", "+OK\r\n1 9223372036854775807\r\n.\r\n", "+OK\r\n1 a\r\n.\r\n", "1/-1/a", true},
 		{"a size that is none", "+OK 1 60\r\n", "+OK\r\n1 ten\r\n.\r\n", "+OK\r\n1 a\r\n.\r\n", "1/-1/a", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {

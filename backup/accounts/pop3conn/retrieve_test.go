@@ -230,6 +230,52 @@ func TestOutOfStep(t *testing.T) {
 	}
 }
 
+// A server that does not double dots lets whoever sends a message say what its
+// next answers are.
+func TestForgedAnswers(t *testing.T) {
+	t.Parallel()
+	const forged = "one\r\n.\r\n+OK\r\nforged\r\n"
+	for name, window := range map[string]bool{"pipelined": false, "one by one": true} {
+		for _, told := range []int{len(forged), 5} {
+			d := drop(forged, "two\r\n", "three\r\n")
+			d.Messages[0].Wire, d.Messages[0].Size = forged+".\r\n", told
+			c := dial(t, d, func(o *Options) { o.OneByOne = window })
+			l, err := c.List()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if texts, _, err := retrieveListed(c, l.Messages); !errors.Is(err, ErrOutOfStep) || c.Err() == nil {
+				t.Errorf("%s, %d octets told: %q, %v", name, told, texts, err)
+			}
+		}
+	}
+}
+
+// A server that does not know "UIDL n" has its messages read all the same.
+func TestNoUIDLOfOneMessage(t *testing.T) {
+	t.Parallel()
+	d := drop("one\r\n", "two\r\n")
+	d.Messages[0].Size = 100
+	d.Handle = map[string]func(*pop3test.Conn, string){"UIDL": func(c *pop3test.Conn, command string) {
+		if command != "UIDL" {
+			c.Say("-ERR no arguments\r\n")
+			return
+		}
+		c.Default(command)
+	}}
+	for _, oneByOne := range []bool{false, true} {
+		c := dial(t, d, func(o *Options) { o.OneByOne = oneByOne })
+		l, err := c.List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if texts, _, err := retrieveListed(c, l.Messages); err != nil || !slices.Equal(texts, []string{"one\r\n", "two\r\n"}) {
+			t.Errorf("%q, %v", texts, err)
+		}
+		alive(t, c)
+	}
+}
+
 func TestBrokenAnswersToRETR(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
