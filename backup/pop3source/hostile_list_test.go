@@ -95,6 +95,26 @@ func hostileLists() []hostile {
 			s.on("STAT", func(c *pop3test.Conn, _ string) { c.Say("+OK %d 9223372036854775807\r\n", len(c.Messages)) })
 		}, want: right},
 		{name: "all say that there is nothing", setup: silent("0"), want: believed, gone: true},
+		{name: "all tell of 3,000 messages, and none is given", setup: func(s *stage) {
+			const n = 3000
+			numbered := func(format string) string {
+				var b strings.Builder
+				for i := range n {
+					fmt.Fprintf(&b, format, i+1, i+1)
+				}
+				return b.String()
+			}
+			s.say("STAT", fmt.Sprintf("+OK %d 1\r\n", n))
+			s.say("LIST", "+OK\r\n"+numbered("%d 100%d\r\n")+".\r\n")
+			s.on("UIDL", func(c *pop3test.Conn, command string) {
+				if numberOf(command) > 0 {
+					c.Say("-ERR\r\n")
+					return
+				}
+				io.WriteString(c.Conn, "+OK\r\n"+numbered("%d none-%d\r\n")+".\r\n")
+			})
+			s.say("RETR", "-ERR "+strings.Repeat("because ", 1000)+"\r\n")
+		}, want: incomplete, says: "as with many others in this folder", gone: true, keeps: true},
 		{name: "all is gone", setup: func(s *stage) { s.Messages = nil }, want: right, gone: true},
 
 		{name: "LIST: -ERR", setup: says("LIST", "-ERR no\r\n"), want: right},
