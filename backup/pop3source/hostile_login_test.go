@@ -143,7 +143,7 @@ func hostileEncryption() []hostile {
 		{name: "STLS: -ERR, and the password is asked for", setup: stls(func(s *stage) { s.say("STLS", "-ERR\r\n+OK send USER and PASS\r\n") }), want: refused, is: pop3conn.ErrTLS, hint: "pop3s://"},
 		{name: "STLS: -ERR [SYS/TEMP]", setup: stls(func(s *stage) { s.say("STLS", "-ERR [SYS/TEMP] later\r\n") }), want: refused, is: backup.ErrBusy, says: "later"},
 		{name: "STLS: +OK and silence", setup: stls(func(s *stage) { s.on("STLS", func(c *pop3test.Conn, _ string) { c.Say("+OK\r\n"); deaf(c.Conn) }) }), want: refused, is: pop3conn.ErrTimeout, says: "no login within"},
-		{name: "STLS: +OK and the connection is closed", setup: stls(func(s *stage) { s.on("STLS", func(c *pop3test.Conn, _ string) { c.Say("+OK\r\n"); c.Close() }) }), want: refused, is: pop3conn.ErrTLS},
+		{name: "STLS: +OK and the connection is closed", setup: stls(func(s *stage) { s.on("STLS", func(c *pop3test.Conn, _ string) { c.Say("+OK\r\n"); c.Close() }) }), want: refused, is: io.ErrUnexpectedEOF, says: "during the handshake"},
 		{name: "STLS: +OK and goes on in clear text", setup: stls(func(s *stage) {
 			s.on("STLS", func(c *pop3test.Conn, _ string) { c.Say("+OK\r\n"); go deaf(c.Conn); flood(c.Conn, "+OK\r\n") })
 		}), want: refused, is: pop3conn.ErrTLS},
@@ -228,6 +228,7 @@ func hostileLogins() []hostile {
 		{name: "[IN-USE], three times", setup: func(s *stage) { s.InUse = 3 }, want: right},
 		{name: "[LOGIN-DELAY], for ever", setup: pass("-ERR [LOGIN-DELAY] too often\r\n"), want: refused, is: backup.ErrBusy, says: "too often"},
 		{name: "the password in a refusal", setup: pass("-ERR you said " + password + ", which is wrong\r\n"), want: refused, is: pop3conn.ErrLogin, says: "which is wrong"},
+		{name: "the password in capitals in a refusal", setup: pass("-ERR NO " + strings.ToUpper(password) + ", AND AGAIN " + strings.ToUpper(password) + "\r\n"), want: refused, is: pop3conn.ErrLogin, says: "AND AGAIN"},
 		{name: "the password in place of a status", setup: pass("PASS " + password + "\r\n"), want: refused, is: pop3conn.ErrProtocol, says: "in place of +OK"},
 		{name: "the password at the edge of what an error shows", setup: pass(strings.Repeat("x", 74) + password + "\r\n"), want: refused, is: pop3conn.ErrProtocol, says: "in place of +OK"},
 		{name: "the password in a response code", setup: pass("-ERR [" + password + "] wrong\r\n"), want: refused, is: pop3conn.ErrLogin, says: "wrong"},

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"strconv"
 	"strings"
+
+	"restante/backup/accounts/peer"
 )
 
 // What a server is told in confidence it may repeat, at once or much later, in
@@ -23,9 +25,9 @@ func (s *session) keepSecret() {
 		forms = append(forms, string(newExchange(m, o).initial))
 	}
 	for _, f := range forms {
-		s.secrets = append(s.secrets, lower(f), lower(base64.StdEncoding.EncodeToString([]byte(f))))
+		s.secrets = append(s.secrets, peer.Lower(f), peer.Lower(base64.StdEncoding.EncodeToString([]byte(f))))
 		if q := strconv.Quote(f); q[1:len(q)-1] != f {
-			s.secrets = append(s.secrets, lower(q[1:len(q)-1]))
+			s.secrets = append(s.secrets, peer.Lower(q[1:len(q)-1]))
 		}
 	}
 }
@@ -46,7 +48,7 @@ func (s *session) scrub(text string) string { return s.hide(text, 0) }
 // of one of so many quotation marks, and the end of one behind it, since what an
 // error quotes is cut somewhere.
 func (s *session) hide(text string, quotes int) string {
-	low := lower(text)
+	low := peer.Lower(text)
 	hide := make([]bool, len(text))
 	hidden := false
 	mark := func(from, to int) {
@@ -96,17 +98,6 @@ func (s *session) hide(text string, quotes int) string {
 		}
 	}
 	return out.String()
-}
-
-// lower is text with ASCII letters in lower case, octet for octet.
-func lower(text string) string {
-	b := []byte(text)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] += 'a' - 'A'
-		}
-	}
-	return string(b)
 }
 
 // veil returns an error that shows nothing secret, and is what err is.

@@ -112,3 +112,14 @@ func Text(s string) string {
 		return r
 	}, strings.ToValidUTF8(s, "\uFFFD")))
 }
+
+// Lower is text with ASCII letters in lower case, octet for octet.
+func Lower(text string) string {
+	b := []byte(text)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] += 'a' - 'A'
+		}
+	}
+	return string(b)
+}

@@ -330,14 +330,28 @@ type sinkError struct{ error }
 
 func (e *sinkError) Unwrap() error { return e.error }
 
-// scrub takes secrets out of what a server said.
+// scrub takes secrets out of what a server said, in whatever case.
 func (w *wire) scrub(text string) string {
 	for _, secret := range w.secrets {
 		if len(secret) < 3 {
 			continue // nothing would be left of the text
 		}
-		text = strings.ReplaceAll(text, secret, "•••")
-		text = strings.ReplaceAll(text, base64.StdEncoding.EncodeToString([]byte(secret)), "•••")
+		text = without(text, secret)
+		text = without(text, base64.StdEncoding.EncodeToString([]byte(secret)))
 	}
 	return text
+}
+
+func without(text, secret string) string {
+	low, secret := peer.Lower(text), peer.Lower(secret)
+	var b strings.Builder
+	for {
+		i := strings.Index(low, secret)
+		if i < 0 {
+			b.WriteString(text)
+			return b.String()
+		}
+		b.WriteString(text[:i] + "•••")
+		text, low = text[i+len(secret):], low[i+len(secret):]
+	}
 }
