@@ -132,13 +132,18 @@ func (l *Ledger) Refresh(ctx context.Context) error {
 			return err
 		}
 		for k, box := range boxes {
-			if box == nil { // the first absent slot: the end
+			var err error
+			if box != nil {
+				_, err = l.takeRead(ctx, n+uint64(k), box)
+			}
+			switch {
+			case box == nil, errors.Is(err, objects.ErrNotFound): // what came for it was another one's
+				// The first absent slot: the end.
 				if l.state.Next == 0 {
 					return ErrNone
 				}
 				return nil
-			}
-			if _, err := l.takeRead(ctx, n+uint64(k), box); err != nil {
+			case err != nil:
 				return err
 			}
 		}

@@ -74,7 +74,7 @@ func (h *Handshake) explain(err error, host string) error {
 		return WithHint(wrapped, "the certificate has expired, or the clock of this computer is wrong")
 	case errors.As(err, &header):
 		return WithHint(fmt.Errorf("%w: the server does not begin with TLS", h.Err), h.Plain)
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // the latter in the middle of a record
 		return fmt.Errorf("the server closed the connection during the handshake: %w", io.ErrUnexpectedEOF)
 	case errors.As(err, &op) && (op.Op == "read" || op.Op == "write"): // alerts are errors of other operations
 		return fmt.Errorf("the connection broke during the handshake: %w", err)

@@ -44,13 +44,17 @@ func TestAConnectionThatBreaksIsNoFaultOfTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	for _, reset := range []bool{false, true} {
+	for _, how := range []string{"close", "reset", "close in the middle"} {
+		reset := how == "reset"
 		go func() {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
 			c.Read(make([]byte, 4096))
+			if how == "close in the middle" {
+				c.Write([]byte{22, 3, 3, 0, 100, 2}) // the head of a record, and an octet of it
+			}
 			if reset {
 				c.(*net.TCPConn).SetLinger(0)
 			}
@@ -62,7 +66,7 @@ func TestAConnectionThatBreaksIsNoFaultOfTLS(t *testing.T) {
 		}
 		_, err = Encrypt(t.Context(), conn, Handshake{Address: l.Addr().String(), Err: errTLS, Plain: "use STARTTLS"})
 		if err == nil || errors.Is(err, errTLS) || !strings.Contains(err.Error(), "during the handshake") {
-			t.Errorf("reset %t: %v", reset, err)
+			t.Errorf("%s: %v", how, err)
 		}
 		conn.Close()
 	}
