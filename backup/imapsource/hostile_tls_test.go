@@ -2,6 +2,7 @@ package imapsource
 
 import (
 	"crypto/tls"
+	"io"
 	"strings"
 	"testing"
 
@@ -46,7 +47,7 @@ func hostileTLS() []hostile {
 			c.OK(cmd)
 			c.Say("* OK [CAPABILITY IMAP4rev1] welcome, without encryption\r\n")
 		}), want: refused(imapconn.ErrTLS, host).hinting("imap:// is for servers")},
-		{name: "STARTTLS: OK, and then SSH", server: says("STARTTLS", "%T OK go\r\n"), raw: nil, want: refused(imapconn.ErrTimeout, host)},
+		{name: "STARTTLS: OK, and then SSH", server: says("STARTTLS", "%T OK go\r\n"), want: refused(imapconn.ErrTimeout, host)},
 		{name: "STARTTLS: capabilities before the OK that forbid to log in", server: encrypting("* CAPABILITY IMAP4rev1 LOGINDISABLED AUTH=EVIL\r\n%T OK go\r\n"), want: complete()},
 		{name: "STARTTLS: capabilities in the OK that forbid to log in", server: encrypting("%T OK [CAPABILITY IMAP4rev1 LOGINDISABLED] go\r\n"), want: complete()},
 		{name: "STARTTLS: PREAUTH before the OK", server: encrypting("* PREAUTH you are in\r\n%T OK go\r\n"), want: complete()},
@@ -61,7 +62,7 @@ func hostileTLS() []hostile {
 		{name: "STARTTLS: neither OK nor NO", server: says("STARTTLS", "%T MAYBE later\r\n"), want: refused(imapconn.ErrProtocol, host, "MAYBE later")},
 		{name: "STARTTLS: a line without end", server: pouring("STARTTLS", "%T OK ", "x", 0), want: refused(imapconn.ErrProtocol, host)},
 		{name: "STARTTLS: a literal of 4 GiB before the OK", server: says("STARTTLS", "* X {4294967296}\r\n"), want: refused(imapconn.ErrProtocol, host, "4294967296 octets")},
-		{name: "STARTTLS: hangs up in place of a handshake", server: handling("STARTTLS", hangUp("%T OK go\r\n")), want: refused(imapconn.ErrTLS, host, "handshake")},
+		{name: "STARTTLS: hangs up in place of a handshake", server: handling("STARTTLS", hangUp("%T OK go\r\n")), want: refused(io.ErrUnexpectedEOF, host, "during the handshake")},
 		{name: "STARTTLS: not offered, and PREAUTH in clear", server: greeting("* PREAUTH [CAPABILITY IMAP4rev1] you are in"),
 			want: refused(imapconn.ErrTLS, host, "logged in before encryption stands")},
 		{name: "STARTTLS: other capabilities after it, without any way to log in", server: together(encrypting("%T OK go\r\n"),
