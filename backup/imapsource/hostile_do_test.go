@@ -102,8 +102,8 @@ func pour(w net.Conn, piece string, pause time.Duration) {
 	for len(piece) < 32<<10 && pause == 0 {
 		piece += piece
 	}
-	for {
-		if _, err := io.WriteString(w, piece); err != nil {
+	for b := []byte(piece); ; {
+		if _, err := w.Write(b); err != nil {
 			return
 		}
 		time.Sleep(pause)

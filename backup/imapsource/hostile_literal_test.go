@@ -1,6 +1,7 @@
 package imapsource
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"regexp"
@@ -48,8 +49,9 @@ func hostileLiterals() []hostile {
 		}), want: missing("octets of a message whose UID has not come")},
 		{name: "literal: 64 MiB in front of a UID that never comes", times: 1, server: instead13(func(c *imaptest.Conn, cmd imaptest.Command) {
 			withUIDBehind(c, 64<<20, func(w io.Writer) {
+				piece := bytes.Repeat([]byte("x"), 64<<10)
 				for range 1024 {
-					io.WriteString(w, strings.Repeat("x", 64<<10))
+					w.Write(piece)
 				}
 			})
 			c.Say(")\r\n")
