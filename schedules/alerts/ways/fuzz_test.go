@@ -46,7 +46,7 @@ func FuzzMail(f *testing.F) {
 			t.Errorf("the header %q", read.Header)
 		}
 		subject, err := new(mime.WordDecoder).DecodeHeader(read.Header.Get("Subject"))
-		if err != nil || len(title) < 200 && utf8.ValidString(title) && strings.TrimSpace(title) == title && !strings.ContainsAny(title, "\r\n") && !strings.Contains(title, "=?") && !strings.Contains(title, "  ") && subject != "[restante] "+title {
+		if err != nil || title != "" && len(title) < 200 && utf8.ValidString(title) && strings.TrimSpace(title) == title && !strings.ContainsAny(title, "\r\n") && !strings.Contains(title, "=?") && !strings.Contains(title, "  ") && subject != "[restante] "+title {
 			t.Errorf("the subject %q is %q, %v", title, subject, err)
 		}
 	})
