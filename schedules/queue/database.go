@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"embed"
 	"errors"
 	"fmt"
@@ -64,7 +65,12 @@ func openDatabase(ctx context.Context, where string, o Options) (_ *database, er
 		if d.pool, err = pgxpool.NewWithConfig(ctx, c); err != nil {
 			return nil, fmt.Errorf("open the database: %w", err)
 		}
-		d.sql = stdlib.OpenDBFromPool(d.pool)
+		if o.wrap == nil {
+			d.sql = stdlib.OpenDBFromPool(d.pool)
+		} else {
+			d.sql = sql.OpenDB(o.wrap(stdlib.GetPoolConnector(d.pool)))
+			d.sql.SetMaxIdleConns(0) // the pool keeps them
+		}
 	} else {
 		if err := os.MkdirAll(filepath.Dir(where), 0o700); err != nil {
 			return nil, fmt.Errorf("make the database's directory: %w", err)
@@ -72,8 +78,14 @@ func openDatabase(ctx context.Context, where string, o Options) (_ *database, er
 		// A transaction takes its lock when it begins: one that finds out later
 		// that it has to write would be refused.
 		options := url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(30000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)"}}
-		if d.sql, err = sql.Open("sqlite", "file:"+(&url.URL{Path: where}).EscapedPath()+"?"+options.Encode()); err != nil {
+		name := "file:" + (&url.URL{Path: where}).EscapedPath() + "?" + options.Encode()
+		if d.sql, err = sql.Open("sqlite", name); err != nil {
 			return nil, fmt.Errorf("open the database: %w", err)
+		}
+		if o.wrap != nil {
+			plain := d.sql
+			d.sql = sql.OpenDB(o.wrap(named{name, plain.Driver()}))
+			plain.Close()
 		}
 		d.sql.SetMaxOpenConns(1) // River on SQLite asks for it
 	}
@@ -83,6 +95,18 @@ func openDatabase(ctx context.Context, where string, o Options) (_ *database, er
 	}
 	return d, nil
 }
+
+// named connects to the database of a name.
+type named struct {
+	name   string
+	driver driver.Driver
+}
+
+// Connect implements driver.Connector.
+func (n named) Connect(context.Context) (driver.Conn, error) { return n.driver.Open(n.name) }
+
+// Driver implements driver.Connector.
+func (n named) Driver() driver.Driver { return n.driver }
 
 // place is where the database is, without a password.
 func place(where string) string {

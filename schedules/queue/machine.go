@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
 )
 
 // enter writes this machine into the database.
@@ -35,8 +36,9 @@ func (q *Queue) number() int64 {
 	return q.machine
 }
 
-// beat says that this machine lives, and cancels what is not its any more. It
-// says whether the machine had been silent for too long.
+// beat says that this machine lives, cancels what is not its any more, and gives
+// back what it does not know to have. It says whether the machine had been silent
+// for too long.
 func (q *Queue) beat(ctx context.Context) (late bool, err error) {
 	t := q.db.now(ctx)
 	n, err := t.exec("UPDATE restante_machine SET seen_at = "+t.clock()+" WHERE id = ? AND seen_at > "+t.clock()+" - ?", q.number(), q.o.DeadAfter.Milliseconds())
@@ -70,10 +72,22 @@ func (q *Queue) beat(ctx context.Context) (late bool, err error) {
 		return late, err
 	}
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	for w, id := range begun {
 		if turn, ok := mine[id]; w.begun && (!ok || turn != w.turn) { // and not ended meanwhile
 			w.cancel(ErrLost)
+		}
+	}
+	maps.DeleteFunc(mine, func(id int64, _ int) bool { return q.running[id] != nil })
+	q.mu.Unlock()
+	// What is left began, and the answer to that was lost: nobody is at it. (Or it
+	// has ended since the question. Then its state or turn is another one.)
+	for id, turn := range mine {
+		n, err := t.exec("UPDATE restante_run SET state = ?, machine_id = 0 WHERE id = ? AND turn = ? AND state = ? AND machine_id = ?", Waiting, id, turn, Running, q.number())
+		if err != nil {
+			return late, err
+		}
+		if n > 0 {
+			q.o.Log.Warn("a run is given back, since the database did not answer when it began", "run", id)
 		}
 	}
 	return late, nil
@@ -159,13 +173,24 @@ func (q *Queue) finish(ctx context.Context, r Run) error {
 			WHERE id = ? AND turn = ? AND state = ?`,
 			r.State, over, r.Ended.UnixMilli(), r.NotUntil.UnixMilli(), r.Tries, r.Snapshot, string(r.Result), r.Error, r.Class, r.ID, r.turn, Running)
 		if err == nil && n == 0 {
-			return errNotOurs
+			return written(t, r)
 		}
 		if err != nil || over == 0 {
 			return err
 		}
 		return remember(t, r)
 	})
+}
+
+// written says whether a run's end was written down before, and the answer to
+// that was lost; else the run is another machine's.
+func written(t tx, r Run) error {
+	var n int
+	err := t.row("SELECT COUNT(*) FROM restante_run WHERE id = ? AND turn = ? AND state = ? AND ended_at = ?", r.ID, r.turn, r.State, r.Ended.UnixMilli()).Scan(&n)
+	if err == nil && n == 0 {
+		return errNotOurs
+	}
+	return err
 }
 
 // remember notes that a run which is over is the last of its subject, and, if

@@ -14,6 +14,7 @@ package queue
 
 import (
 	"context"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -174,6 +175,10 @@ type Options struct {
 	Ended func(Run)
 
 	patience time.Duration // with PostgreSQL that is silent; tests set less
+
+	// wrap stands between the queue and its database, for tests in which that
+	// fails.
+	wrap func(driver.Connector) driver.Connector
 }
 
 func (o *Options) defaults() {

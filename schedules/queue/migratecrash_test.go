@@ -1,0 +1,58 @@
+package queue
+
+import (
+	"database/sql/driver"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"restante/cmd/testbed/servers"
+)
+
+// TestEveryCrashPointOfAMigration has each operation fail with which the tables
+// are made: the next program makes the rest, and its runs are done.
+func TestEveryCrashPointOfAMigration(t *testing.T) {
+	test := func(t *testing.T, most int, fresh func() string) {
+		open := func(where string, f *faultyDatabase) error {
+			q, err := Open(t.Context(), where, Options{wrap: func(c driver.Connector) driver.Connector { f.Connector = c; return f }})
+			if err != nil {
+				return err
+			}
+			return q.Close()
+		}
+		whole := &faultyDatabase{at: -1}
+		if err := open(fresh(), whole); err != nil {
+			t.Fatal(err)
+		}
+		_, n := whole.hit()
+		step := 1
+		if os.Getenv("RESTANTE_LONG") == "" {
+			step = max(1, n/most)
+		}
+		points := 0
+		for at := rand.IntN(step); at < n; at += step {
+			for _, what := range []string{notDone, lost, gone} {
+				where := fresh()
+				f := &faultyDatabase{at: at, what: what}
+				told := open(where, f)
+				struck, _ := f.hit()
+				l := &lane{where: where}
+				if _, _, err := l.try(-1, "", ""); err != nil {
+					t.Errorf("operation %d of %d, %.80s: %s: it was told %v, and then %v", at, n, struck, what, told, err)
+				}
+				points++
+			}
+		}
+		t.Logf("%d operations, %d crash points", n, points)
+	}
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		test(t, 8, func() string { return filepath.Join(t.TempDir(), "restante.db") })
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		servers.Postgres(t)
+		test(t, 3, func() string { return servers.Postgres(t) })
+	})
+}
