@@ -72,7 +72,10 @@ func (t *tracer) loop(cmd *exec.Cmd) error {
 			return fmt.Errorf("waiting for the program: %w", err)
 		}
 		var status syscall.WaitStatus
-		if _, err := syscall.Wait4(tid, &status, syscall.WALL|syscall.WNOHANG, nil); err != nil {
+		switch got, err := syscall.Wait4(tid, &status, syscall.WALL|syscall.WNOHANG, nil); {
+		case err == syscall.ECHILD || err == nil && got == 0:
+			continue // it was killed since, and has nothing to tell yet
+		case err != nil:
 			return fmt.Errorf("waiting for the program: %w", err)
 		}
 		if status.Exited() || status.Signaled() {
