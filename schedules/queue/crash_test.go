@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"database/sql/driver"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -16,6 +15,7 @@ import (
 
 	"restante/cmd/testbed/servers"
 	"restante/cmd/testbed/weather"
+	"restante/schedules/queue/queuetest"
 )
 
 // A lane is a database on which crash points are tried one after another, each
@@ -28,7 +28,7 @@ type lane struct {
 // A program is one that serves: it may be gone from some operation on.
 type program struct {
 	*Queue
-	faulty *faultyDatabase
+	faulty *queuetest.FaultyDatabase
 	cancel context.CancelFunc
 	served chan error
 	gate   *weather.Way // on PostgreSQL; else nil
@@ -43,9 +43,9 @@ type tally struct {
 	done map[string]int
 }
 
-func (l *lane) start(c interface{ Now() time.Time }, accounts []string, did *tally, at int, commitOf, what string) (*program, error) {
+func (l *lane) start(c interface{ Now() time.Time }, accounts []string, did *tally, at int, commitOf string, what queuetest.Fault) (*program, error) {
 	p := &program{ended: map[string]int{}}
-	p.faulty = &faultyDatabase{at: at, commitOf: commitOf, what: what}
+	p.faulty = &queuetest.FaultyDatabase{At: at, CommitOf: commitOf, What: what}
 	where := l.where
 	if IsPostgres(where) {
 		u, err := url.Parse(where)
@@ -57,13 +57,13 @@ func (l *lane) start(c interface{ Now() time.Time }, accounts []string, did *tal
 		}
 		u.Host = p.gate.Address()
 		where = u.String()
-		p.faulty.die = p.gate.Shut
+		p.faulty.Die = p.gate.Shut
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
 	var err error
 	p.Queue, err = Open(ctx, where, Options{Machine: "m", Now: c.Now, Every: 10 * time.Millisecond, DeadAfter: 400 * time.Millisecond,
-		wrap: func(c driver.Connector) driver.Connector { p.faulty.Connector = c; return p.faulty },
+		Wrap: p.faulty.Wrap,
 		Ended: func(r Run) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -95,7 +95,7 @@ func (l *lane) start(c interface{ Now() time.Time }, accounts []string, did *tal
 // stop ends it; one that is gone is left alone, as nobody waits for it.
 func (p *program) stop() error {
 	p.cancel()
-	if struck, _ := p.faulty.hit(); struck != "" && p.faulty.what == gone || p.Queue == nil {
+	if struck, _ := p.faulty.Hit(); struck != "" && p.faulty.What == queuetest.Gone || p.Queue == nil {
 		return nil
 	}
 	if p.gate != nil {
@@ -111,7 +111,7 @@ func (p *program) stop() error {
 // try has the at-th operation of a program fail, or else a COMMIT, and proves that in the end
 // every run was done and written down once. It returns how many operations
 // there were, and which one it was.
-func (l *lane) try(at int, commitOf, what string) (seen int, struck string, err error) {
+func (l *lane) try(at int, commitOf string, what queuetest.Fault) (seen int, struck string, err error) {
 	l.tried++
 	accounts := []string{fmt.Sprintf("%d.a", l.tried), fmt.Sprintf("%d.b", l.tried)}
 	c := newClock()
@@ -146,7 +146,7 @@ func (l *lane) try(at int, commitOf, what string) (seen int, struck string, err 
 				return 0, struck, err
 			}
 			var operation string
-			if operation, seen = p.faulty.hit(); operation != "" {
+			if operation, seen = p.faulty.Hit(); operation != "" {
 				struck = operation
 			}
 			if n == len(accounts) {
@@ -157,13 +157,13 @@ func (l *lane) try(at int, commitOf, what string) (seen int, struck string, err 
 				died, p.served = true, nil
 			default:
 			}
-			died = died || struck != "" && what == gone && i == 0
+			died = died || struck != "" && what == queuetest.Gone && i == 0
 			if time.Now().After(deadline) {
 				list, _ := watch.Runs(context.Background(), Filter{Most: 4})
 				return 0, struck, fmt.Errorf("after a minute %d of the runs are done: %+v", n, list)
 			}
 		}
-		if operation, _ := p.faulty.hit(); operation != "" {
+		if operation, _ := p.faulty.Hit(); operation != "" {
 			struck = operation
 		}
 		if died && (at < 0 && commitOf == "" || i > 1) {
@@ -184,13 +184,13 @@ func (l *lane) try(at int, commitOf, what string) (seen int, struck string, err 
 	}
 	for _, a := range accounts {
 		most := 1
-		if what == gone {
+		if what == queuetest.Gone {
 			most = 2 // it was gone before it could say that it was done
 		}
 		if n := did.done[a]; n < 1 || n > most {
 			return 0, struck, fmt.Errorf("the run of %s was done %d times", a, n)
 		}
-		if n := ended[a]; n > 1 || n < 1 && what != gone {
+		if n := ended[a]; n > 1 || n < 1 && what != queuetest.Gone {
 			return 0, struck, fmt.Errorf("the end of the run of %s was told %d times", a, n)
 		}
 	}
@@ -220,7 +220,7 @@ func TestEveryCrashPointOfARun(t *testing.T) {
 			if lanes[0].where[0] == 'p' {
 				commit = tx{postgres: true}.bind(commit)
 			}
-			for _, what := range []string{notDone, lost, gone} {
+			for _, what := range []queuetest.Fault{queuetest.NotDone, queuetest.Lost, queuetest.Gone} {
 				if _, struck, err := lanes[0].try(-1, commit, what); err != nil || struck == "" {
 					t.Errorf("%s after %q, %s: %v", struck, commit, what, err)
 				}
@@ -233,7 +233,7 @@ func TestEveryCrashPointOfARun(t *testing.T) {
 		for _, l := range lanes {
 			group.Go(func() {
 				for at := range points {
-					for _, what := range []string{notDone, lost, gone} {
+					for _, what := range []queuetest.Fault{queuetest.NotDone, queuetest.Lost, queuetest.Gone} {
 						_, operation, err := l.try(at, "", what)
 						if err != nil {
 							t.Errorf("operation %d of %d, %s: %s: %v", at, n, operation, what, err)

@@ -65,10 +65,10 @@ func openDatabase(ctx context.Context, where string, o Options) (_ *database, er
 		if d.pool, err = pgxpool.NewWithConfig(ctx, c); err != nil {
 			return nil, fmt.Errorf("open the database: %w", err)
 		}
-		if o.wrap == nil {
+		if o.Wrap == nil {
 			d.sql = stdlib.OpenDBFromPool(d.pool)
 		} else {
-			d.sql = sql.OpenDB(o.wrap(stdlib.GetPoolConnector(d.pool)))
+			d.sql = sql.OpenDB(o.Wrap(stdlib.GetPoolConnector(d.pool)))
 			d.sql.SetMaxIdleConns(0) // the pool keeps them
 		}
 	} else {
@@ -82,9 +82,9 @@ func openDatabase(ctx context.Context, where string, o Options) (_ *database, er
 		if d.sql, err = sql.Open("sqlite", name); err != nil {
 			return nil, fmt.Errorf("open the database: %w", err)
 		}
-		if o.wrap != nil {
+		if o.Wrap != nil {
 			plain := d.sql
-			d.sql = sql.OpenDB(o.wrap(named{name, plain.Driver()}))
+			d.sql = sql.OpenDB(o.Wrap(named{name, plain.Driver()}))
 			plain.Close()
 		}
 		d.sql.SetMaxOpenConns(1) // River on SQLite asks for it

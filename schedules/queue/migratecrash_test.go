@@ -1,42 +1,42 @@
 package queue
 
 import (
-	"database/sql/driver"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"restante/cmd/testbed/servers"
+	"restante/schedules/queue/queuetest"
 )
 
 // TestEveryCrashPointOfAMigration has each operation fail with which the tables
 // are made: the next program makes the rest, and its runs are done.
 func TestEveryCrashPointOfAMigration(t *testing.T) {
 	test := func(t *testing.T, most int, fresh func() string) {
-		open := func(where string, f *faultyDatabase) error {
-			q, err := Open(t.Context(), where, Options{wrap: func(c driver.Connector) driver.Connector { f.Connector = c; return f }})
+		open := func(where string, f *queuetest.FaultyDatabase) error {
+			q, err := Open(t.Context(), where, Options{Wrap: f.Wrap})
 			if err != nil {
 				return err
 			}
 			return q.Close()
 		}
-		whole := &faultyDatabase{at: -1}
+		whole := &queuetest.FaultyDatabase{At: -1}
 		if err := open(fresh(), whole); err != nil {
 			t.Fatal(err)
 		}
-		_, n := whole.hit()
+		_, n := whole.Hit()
 		step := 1
 		if os.Getenv("RESTANTE_LONG") == "" {
 			step = max(1, n/most)
 		}
 		points := 0
 		for at := rand.IntN(step); at < n; at += step {
-			for _, what := range []string{notDone, lost, gone} {
+			for _, what := range []queuetest.Fault{queuetest.NotDone, queuetest.Lost, queuetest.Gone} {
 				where := fresh()
-				f := &faultyDatabase{at: at, what: what}
+				f := &queuetest.FaultyDatabase{At: at, What: what}
 				told := open(where, f)
-				struck, _ := f.hit()
+				struck, _ := f.Hit()
 				l := &lane{where: where}
 				if _, _, err := l.try(-1, "", ""); err != nil {
 					t.Errorf("operation %d of %d, %.80s: %s: it was told %v, and then %v", at, n, struck, what, told, err)

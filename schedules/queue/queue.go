@@ -176,9 +176,9 @@ type Options struct {
 
 	patience time.Duration // with PostgreSQL that is silent; tests set less
 
-	// wrap stands between the queue and its database, for tests in which that
-	// fails.
-	wrap func(driver.Connector) driver.Connector
+	// Wrap returns what is to stand between the queue and its database; or nil.
+	// It is for tests: package queuetest has one that fails.
+	Wrap func(driver.Connector) driver.Connector
 }
 
 func (o *Options) defaults() {

@@ -1,4 +1,4 @@
-package queue
+package queuetest
 
 import (
 	"context"
@@ -9,32 +9,49 @@ import (
 	"sync"
 )
 
-// What may happen to an operation of a database.
+// A Fault is what may happen to an operation of a database.
+type Fault string
+
+// The faults there are.
 const (
-	notDone = "an error before it"
-	lost    = "it is done, and the answer lost"
-	gone    = "the program is gone before it"
+	NotDone Fault = "an error before it"
+	Lost    Fault = "it is done, and the answer lost"
+	Gone    Fault = "the program is gone before it" // no later one is done either
 )
 
 var errInjected = errors.New("injected fault")
 
-// A faultyDatabase counts the operations on a database, statements and the
-// beginnings and ends of transactions, and has the at-th fail.
-type faultyDatabase struct {
-	driver.Connector
-	at int // -1: none
-	// commitOf is what a statement begins with; in place of at, the first COMMIT
-	// after one is it.
-	commitOf string
-	what     string
-	die      func() // has all else of the program end, too; or nil
+// A FaultyDatabase stands between a queue and its database (queue.Options.Wrap).
+// It counts the operations, which are statements and the beginnings and ends of
+// transactions, and has one of them fail.
+type FaultyDatabase struct {
+	driver.Connector        // set by Wrap
+	At               int    // which one, from 0; -1: none
+	CommitOf         string // in place of At: the first COMMIT after a statement that begins so
+	What             Fault
+	Die              func() // called when the program is Gone; or nil
 
 	mu     sync.Mutex // guards what follows
 	seen   []string
 	struck string
 }
 
-func (f *faultyDatabase) Connect(ctx context.Context) (driver.Conn, error) {
+// Wrap takes the place of the way to the database.
+func (f *FaultyDatabase) Wrap(c driver.Connector) driver.Connector {
+	f.Connector = c
+	return f
+}
+
+// Hit returns the operation that failed, empty if none has, and how many there
+// were.
+func (f *FaultyDatabase) Hit() (operation string, seen int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.struck, len(f.seen)
+}
+
+// Connect implements driver.Connector.
+func (f *FaultyDatabase) Connect(ctx context.Context) (driver.Conn, error) {
 	c, err := f.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err
@@ -43,39 +60,33 @@ func (f *faultyDatabase) Connect(ctx context.Context) (driver.Conn, error) {
 }
 
 // do does an operation, or not.
-func (f *faultyDatabase) do(what string, do func() error) error {
+func (f *FaultyDatabase) do(what string, do func() error) error {
 	f.mu.Lock()
 	n := len(f.seen)
 	f.seen = append(f.seen, what)
-	fault := ""
+	fault := Fault("")
 	switch {
-	case n == f.at, f.commitOf != "" && f.struck == "" && what == "COMMIT" && n > 0 && slices.ContainsFunc(f.seen[:n], func(s string) bool { return strings.HasPrefix(s, f.commitOf) }):
-		fault, f.struck = f.what, what
-	case f.what == gone && f.struck != "":
-		fault = gone
+	case n == f.At, f.CommitOf != "" && f.struck == "" && what == "COMMIT" && n > 0 && slices.ContainsFunc(f.seen[:n], func(s string) bool { return strings.HasPrefix(s, f.CommitOf) }):
+		fault, f.struck = f.What, what
+	case f.What == Gone && f.struck != "":
+		fault = Gone
 	}
 	f.mu.Unlock()
-	if fault == gone && f.die != nil {
-		f.die()
+	if fault == Gone && f.Die != nil {
+		f.Die()
 	}
 	switch fault {
-	case notDone, gone:
+	case NotDone, Gone:
 		return errInjected
-	case lost:
+	case Lost:
 		return errors.Join(do(), errInjected)
 	}
 	return do()
 }
 
-func (f *faultyDatabase) hit() (operation string, seen int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.struck, len(f.seen)
-}
-
 type faultyConn struct {
 	driver.Conn
-	f *faultyDatabase
+	f *FaultyDatabase
 }
 
 func (c *faultyConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (r driver.Result, err error) {
@@ -139,7 +150,7 @@ func (c *faultyConn) BeginTx(ctx context.Context, o driver.TxOptions) (t driver.
 
 type faultyTx struct {
 	driver.Tx
-	f *faultyDatabase
+	f *FaultyDatabase
 }
 
 func (t *faultyTx) Commit() error {
