@@ -31,8 +31,9 @@ func runOutages(ctx context.Context, o options, args []string) error {
 	var oo nights.OutageOptions
 	flags := subcommandFlags("outages", outagesUsage)
 	flags.IntVar(&oo.Accounts, "accounts", 20, "so many accounts")
-	flags.DurationVar(&oo.Away, "away", 10*time.Minute, "how long the database and the S3 server are away, one after the other")
-	flags.DurationVar(&oo.Half, "half", 3*time.Minute, "how long the mail server refuses every second account")
+	flags.DurationVar(&oo.Killed, "killed", 10*time.Minute, "how long the database is dead; 0: it is not killed")
+	flags.DurationVar(&oo.Away, "away", 10*time.Minute, "how long the S3 server is away; 0: it is not")
+	flags.DurationVar(&oo.Half, "half", 10*time.Minute, "how long the mail server refuses every second account; 0: it does not")
 	flags.DurationVar(&oo.Every, "every", 20*time.Second, "back each account up so often")
 	flags.Uint64Var(&oo.Seed, "seed", rand.Uint64()>>16, "what is random is made of it")
 	if err := flags.Parse(args); err != nil {

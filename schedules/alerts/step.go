@@ -17,7 +17,7 @@ type Options struct {
 	// hours.
 	StaleAfter time.Duration
 	// Patience is how often a run that is tried again may fail before that is an
-	// alert; 0 for 3.
+	// alert; 0 for 2: a server that was started anew meanwhile is none.
 	Patience int
 	// Before is how long before it expires a fact is an alert; 0 for 14 days.
 	Before time.Duration
@@ -43,7 +43,7 @@ func (o *Options) defaults() {
 		}
 	}
 	if o.Patience == 0 {
-		o.Patience = 3
+		o.Patience = 2
 	}
 }
 

@@ -21,9 +21,11 @@ import (
 // OutageOptions say what goes away, and for how long.
 type OutageOptions struct {
 	Options
-	Away  time.Duration // the S3 server and the database, one after the other
-	Half  time.Duration // how long the mail server refuses every second account
-	Every time.Duration // between backups of an account
+	// Killed is how long the database is dead, Away the S3 server away, and Half
+	// how long the mail server refuses every second account, one after the other;
+	// 0: that does not happen.
+	Killed, Away, Half time.Duration
+	Every              time.Duration // between backups of an account
 	// Kill ends the database with a kill -9, and Revive starts it again.
 	Kill   func()
 	Revive func() error
@@ -111,12 +113,15 @@ url = "http://%s/"
 		back     func() error
 		refusals func() int64
 	}{
-		{"PostgreSQL killed", o.Away, o.Kill, o.Revive, func() int64 { return 0 }},
+		{"PostgreSQL killed", o.Killed, o.Kill, o.Revive, func() int64 { return 0 }},
 		{"the S3 server away", o.Away, objects.Shut, func() error { objects.Let(); return nil },
 			func() int64 { refused, _ := objects.Turned(); return refused }},
 		{"the logins of every second account refused", o.Half, func() { o.Refuse(true) }, func() error { o.Refuse(false); return nil },
 			func() int64 { return o.Refuse(false) }},
 	} {
+		if what.lasts == 0 {
+			continue
+		}
 		out := Outage{What: what.name, Away: what.lasts}
 		s.Say("outages: %s for %v", what.name, what.lasts)
 		told.take()
