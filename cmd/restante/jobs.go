@@ -17,6 +17,7 @@ import (
 	"restante/restore/export"
 	"restante/restore/rehearsal"
 	"restante/schedules"
+	"restante/schedules/alerts"
 	"restante/schedules/queue"
 	"restante/schedules/retention"
 	"restante/storage"
@@ -79,6 +80,7 @@ type jobs struct {
 	group *storage.Group
 	queue *queue.Queue
 	now   func() time.Time
+	note  func(alerts.Fact)
 	// upkeep is one at a time in this process: a prune that meets another one
 	// begins again, which helps nobody.
 	upkeep *sync.Mutex
@@ -111,6 +113,9 @@ func (j *jobs) backup(ctx context.Context, r queue.Run) (queue.Outcome, error) {
 	}
 	c := &backupCmd{now: j.now, group: j.group, CommitEvery: time.Minute}
 	done, err := c.one(ctx, j.g.app, j.repo, acct)
+	if acct.login != nil {
+		j.note(alerts.Fact{Subject: r.Account, What: "grant", Expires: acct.login.Ends()})
+	}
 	o := queue.Outcome{Result: done}
 	if done.Snapshot != nil {
 		o.Snapshot = done.Snapshot.ID

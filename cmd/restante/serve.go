@@ -64,10 +64,10 @@ type service struct {
 	now     func() time.Time
 
 	current atomic.Pointer[generation]
-	// certificates are when that of a host was last noted, by host.
-	certificates sync.Map
-	upkeep       sync.Mutex
-	ready        atomic.Bool
+	// noted is when a fact was last told of, by the fact without its time.
+	noted  sync.Map
+	upkeep sync.Mutex
+	ready  atomic.Bool
 }
 
 func (c *serveCmd) Run(ctx context.Context, a *app) error {
@@ -200,7 +200,7 @@ func (s *service) adopt(ctx context.Context, g *generation) error {
 	}
 	// What was opened once is the same for all generations.
 	g.app.store, g.app.unlocks, g.app.certificate = s.app.store, s.app.unlocks, s.certificate
-	j := &jobs{g: g, repo: s.repo, group: s.group, queue: s.queue, now: s.now, upkeep: &s.upkeep}
+	j := &jobs{g: g, repo: s.repo, group: s.group, queue: s.queue, now: s.now, note: s.note, upkeep: &s.upkeep}
 	s.h.Use(g.schedules, j.all())
 	s.current.Store(g)
 	s.alerts.Use(o, told, ways)
@@ -210,20 +210,26 @@ func (s *service) adopt(ctx context.Context, g *generation) error {
 	return nil
 }
 
-// certificate notes when a mail server's certificate expires, an hour at most
-// after it is another one.
+// certificate notes when a mail server's certificate expires.
 func (s *service) certificate(host string, expires time.Time) {
+	s.note(alerts.Fact{Subject: host, Server: true, What: "certificate", Expires: expires})
+}
+
+// note tells of a fact, an hour at most after it is another one.
+func (s *service) note(f alerts.Fact) {
 	const every = time.Hour
+	of := f
+	of.Expires = time.Time{}
 	now := time.Now()
-	if last, there := s.certificates.Swap(host, now); there && now.Sub(last.(time.Time)) < every {
-		s.certificates.Store(host, last)
+	if last, there := s.noted.Swap(of, now); there && now.Sub(last.(time.Time)) < every {
+		s.noted.Store(of, last)
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := s.alerts.Tell(ctx, alerts.Fact{Subject: host, Server: true, What: "certificate", Expires: expires}); err != nil {
-		s.certificates.Delete(host)
-		s.log.Debug("when a certificate expires was not noted", "server", host, "error", err)
+	if err := s.alerts.Tell(ctx, f); err != nil {
+		s.noted.Delete(of)
+		s.log.Debug("when something expires was not noted", "what", f.What, "of", f.Subject, "error", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -45,6 +46,10 @@ type answer struct {
 	TokenType    string  `json:"token_type"`
 	ExpiresIn    seconds `json:"expires_in"`
 	RefreshToken string  `json:"refresh_token"`
+	// When the grant ends, which few servers say: Google and Microsoft by the
+	// first name, Keycloak by the second.
+	RefreshExpiresIn seconds `json:"refresh_token_expires_in"`
+	RefreshExpires   seconds `json:"refresh_expires_in"`
 
 	DeviceCode string  `json:"device_code"`
 	UserCode   string  `json:"user_code"`
@@ -215,6 +220,18 @@ func (c *Client) token(ctx context.Context, form url.Values) (*answer, error) {
 func (a *answer) renewAt(now time.Time) time.Time {
 	lifetime := a.ExpiresIn.within(time.Hour, 30*time.Second, 24*time.Hour)
 	return now.Add(lifetime - min(time.Minute, lifetime/10))
+}
+
+// ends is when the grant ends that came now, by what is known of the one before;
+// zero: the server does not say.
+func (a *answer) ends(now time.Time, before *grant) time.Time {
+	if left := cmp.Or(a.RefreshExpiresIn, a.RefreshExpires).within(0, 0, 100*365*24*time.Hour); left > 0 {
+		return now.Add(left).UTC().Truncate(time.Second)
+	}
+	if before != nil && (a.RefreshToken == "" || a.RefreshToken == before.RefreshToken) {
+		return before.Ends
+	}
+	return time.Time{}
 }
 
 func isToken(s string) bool {

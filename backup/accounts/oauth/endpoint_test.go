@@ -279,3 +279,27 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+func TestWhenAGrantEndsIsWhatTheServerSaidLast(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+	before := &grant{RefreshToken: "r1", Ends: now.Add(time.Hour)}
+	for name, test := range map[string]struct {
+		a      answer
+		before *grant
+		want   time.Time
+	}{
+		"Google, Microsoft":                {answer{RefreshToken: "r2", RefreshExpiresIn: 604800}, before, now.Add(7 * 24 * time.Hour)},
+		"Keycloak":                         {answer{RefreshToken: "r2", RefreshExpires: 1800}, nil, now.Add(30 * time.Minute)},
+		"a new token, and nothing is said": {answer{RefreshToken: "r2"}, before, time.Time{}},
+		"no new token":                     {answer{}, before, before.Ends},
+		"the same token":                   {answer{RefreshToken: "r1"}, before, before.Ends},
+		"the first login":                  {answer{RefreshToken: "r1"}, nil, time.Time{}},
+		"less than nothing":                {answer{RefreshToken: "r2", RefreshExpiresIn: -5}, nil, time.Time{}},
+		"for ever":                         {answer{RefreshToken: "r2", RefreshExpiresIn: 1e300}, nil, now.Add(100 * 365 * 24 * time.Hour)},
+	} {
+		if got := test.a.ends(now, test.before); !got.Equal(test.want) {
+			t.Errorf("%s: %v, not %v", name, got, test.want)
+		}
+	}
+}

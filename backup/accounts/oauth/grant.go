@@ -21,6 +21,7 @@ type grant struct {
 	RefreshToken string     `json:"refresh_token"`
 	AccessToken  string     `json:"access_token,omitempty"`
 	RenewAt      time.Time  `json:"renew_at,omitzero"` // the access token
+	Ends         time.Time  `json:"ends,omitzero"`     // the grant, where the server says so
 	Rejected     *rejection `json:"rejected,omitempty"`
 }
 

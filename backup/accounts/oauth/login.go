@@ -54,9 +54,10 @@ func (s *Stored) Login(ctx context.Context, show func(Instructions)) error {
 	}
 	defer release()
 	s.unsaved, s.refused = nil, nil
+	now := time.Now()
 	return save(s.path, &grant{
 		TokenURL: s.client.TokenURL, ClientID: s.client.ID,
-		RefreshToken: a.RefreshToken, AccessToken: a.AccessToken, RenewAt: a.renewAt(time.Now()).UTC(),
+		RefreshToken: a.RefreshToken, AccessToken: a.AccessToken, RenewAt: a.renewAt(now).UTC(), Ends: a.ends(now, nil),
 	})
 }
 

@@ -34,6 +34,16 @@ func NewStored(c *Client, path string) *Stored { return &Stored{client: c, path:
 // Path is where the grant is kept.
 func (s *Stored) Path() string { return s.path }
 
+// Ends is when the grant ends; zero where the server does not say, or there is
+// none.
+func (s *Stored) Ends() time.Time {
+	g, err := readGrant(s.path)
+	if err != nil {
+		return time.Time{}
+	}
+	return g.Ends
+}
+
 // Token returns an access token. refused is one that the mail server has not
 // taken, or "". A grant that is rejected is not shown to the server again, by
 // this process or another, until a person has logged in.
@@ -104,7 +114,7 @@ func (s *Stored) renew(ctx context.Context, g *grant) (string, error) {
 		return "", s.rejected(d, g, err)
 	}
 	now := time.Now()
-	renewed := &grant{TokenURL: g.TokenURL, ClientID: g.ClientID, RefreshToken: g.RefreshToken, AccessToken: a.AccessToken, RenewAt: a.renewAt(now).UTC()}
+	renewed := &grant{TokenURL: g.TokenURL, ClientID: g.ClientID, RefreshToken: g.RefreshToken, AccessToken: a.AccessToken, RenewAt: a.renewAt(now).UTC(), Ends: a.ends(now, g)}
 	if a.RefreshToken != "" {
 		renewed.RefreshToken = a.RefreshToken
 	}

@@ -4,7 +4,8 @@
 //
 // Logging in on another device (RFC 8628), a person opens /go and types the
 // code and a user's name. Tests have no person: a client called allow-NAME has
-// one who allows everything as NAME at once, deny-NAME one who does not.
+// one who allows everything as NAME at once, deny-NAME one who does not. The grants
+// of a client brief-NAME, who is allowed everything too, are over in ten days.
 //
 // Refresh tokens are good once; one that comes again ends its grant (RFC 9700
 // section 4.14.2). For tests, POST /testbed/expire makes a user's access tokens
@@ -88,7 +89,7 @@ func refuse(w http.ResponseWriter, code, why string) {
 func (s *Server) device(w http.ResponseWriter, r *http.Request) {
 	text := rand.Text()
 	l := &login{client: clientOf(r), userCode: text[:4] + "-" + text[4:8]}
-	if user, ok := strings.CutPrefix(l.client, "allow-"); ok {
+	if user, ok := strings.CutPrefix(strings.Replace(l.client, "brief-", "allow-", 1), "allow-"); ok {
 		l.user = user
 	}
 	l.denied = strings.HasPrefix(l.client, "deny-")
@@ -182,7 +183,11 @@ func (s *Server) fromRefresh(w http.ResponseWriter, r *http.Request, client stri
 func (s *Server) give(w http.ResponseWriter, g *grant) {
 	g.current = rand.Text()
 	s.refresh[g.current] = g
-	s.giveAccess(w, g.user, object{"refresh_token": g.current})
+	o := object{"refresh_token": g.current}
+	if strings.HasPrefix(g.client, "brief-") {
+		o["refresh_token_expires_in"] = 10 * 24 * 3600
+	}
+	s.giveAccess(w, g.user, o)
 }
 
 func (s *Server) giveAccess(w http.ResponseWriter, user string, o object) {
