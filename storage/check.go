@@ -36,14 +36,16 @@ type Finding struct {
 
 // Checked is what a check went through and found.
 type Checked struct {
-	Entries   uint64 `json:"ledger_entries"`
-	Packs     int    `json:"packs"`
-	PackBytes int64  `json:"pack_bytes"`
-	Indexes   int    `json:"indexes"`
-	Snapshots int    `json:"snapshots"`
-	Messages  int64  `json:"messages"` // distinct places: a message in two snapshots counts once
-	PacksRead int    `json:"packs_read"`
-	BytesRead int64  `json:"bytes_read"`
+	Entries uint64 `json:"ledger_entries"`
+	// Bridged are entries that a repair could not read, and went on without.
+	Bridged   []uint64 `json:"lost_ledger_entries,omitempty"`
+	Packs     int      `json:"packs"`
+	PackBytes int64    `json:"pack_bytes"`
+	Indexes   int      `json:"indexes"`
+	Snapshots int      `json:"snapshots"`
+	Messages  int64    `json:"messages"` // distinct places: a message in two snapshots counts once
+	PacksRead int      `json:"packs_read"`
+	BytesRead int64    `json:"bytes_read"`
 	// ReadShare is what was asked for, if it was.
 	ReadShare *DayShare `json:"read_share,omitempty"`
 	Unneeded  int       `json:"unneeded_packs"` // in the store, unknown to the ledger: of runs that were interrupted
@@ -59,7 +61,12 @@ type Checked struct {
 // It changes nothing. The error says that the check could not be done; what is
 // wrong with the repository is in the Findings.
 func (r *Repository) Check(ctx context.Context, o CheckOptions) (*Checked, error) {
-	c := &checker{opened: r, o: o, result: Checked{ReadShare: o.ReadShare, Findings: []Finding{}}, seen: map[BlobID]bool{}}
+	return r.check(ctx, o, r.ledger)
+}
+
+// check is Check of a repository of whose ledger so much is known.
+func (r *Repository) check(ctx context.Context, o CheckOptions, known *ledger.Ledger) (*Checked, error) {
+	c := &checker{opened: r, known: known, o: o, result: Checked{ReadShare: o.ReadShare, Findings: []Finding{}}, seen: map[BlobID]bool{}}
 	if c.o.Progress == nil {
 		c.o.Progress = func(CheckProgress) {}
 	}
@@ -81,8 +88,9 @@ func (r *Repository) Check(ctx context.Context, o CheckOptions) (*Checked, error
 }
 
 type checker struct {
-	opened *Repository // as the caller has it
-	repo   *Repository // the same with nothing at hand
+	opened *Repository    // as the caller has it
+	known  *ledger.Ledger // what the caller knows of it
+	repo   *Repository    // the same with nothing at hand
 	o      CheckOptions
 
 	mu     sync.Mutex // guards result and seen

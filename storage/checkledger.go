@@ -45,11 +45,11 @@ func (c *checker) ledger(ctx context.Context) error {
 		}
 		c.found(ledger.Slot(l.Entries()), "%v; it and all after it are not proven", err)
 	}
-	if l.Entries() < c.opened.ledger.Entries() {
+	if l.Entries() < c.known.Entries() {
 		// A checkpoint or cache knows more: what it says of the rest is better
 		// than nothing.
-		l = c.opened.ledger
-	} else if l.Entries() == c.opened.ledger.Entries() && !ledger.Equal(l, c.opened.ledger) {
+		l = c.known
+	} else if l.Entries() == c.known.Entries() && !ledger.Equal(l, c.known) {
 		c.found("checkpoints", "the state kept in a checkpoint or cache is not what the ledger gives")
 	}
 	c.repo.ledger = l
@@ -63,7 +63,7 @@ func (c *checker) ledger(ctx context.Context) error {
 	if c.state, err = l.Clone(); err != nil {
 		return err
 	}
-	c.result.Entries = c.state.Next
+	c.result.Entries, c.result.Bridged = c.state.Next, c.state.Bridged
 	for _, v := range c.state.Violations {
 		c.found("ledger", "%s", v)
 	}

@@ -195,7 +195,7 @@ func (p *pruner) open(ctx context.Context, r *Repository) error {
 	}
 	before := r.ledger.Entries() // others may use r meanwhile
 	p.repo.ledger = r.ledger.Anew(sha256.Sum256(b))
-	if err := p.repo.ledger.Refresh(ctx); err != nil {
+	if err := p.repo.ledger.Complete(ctx); err != nil {
 		return err
 	}
 	now := p.repo.ledger.Entries()

@@ -34,6 +34,14 @@ type Repaired struct {
 	Findings []Finding `json:"findings"`
 	// Packs are those that are damaged or missing.
 	Packs []DamagedPack `json:"packs"`
+	// Entries are those of the ledger that are missing or cannot be opened, and
+	// Skipped those of them of which nobody knows what they said.
+	Entries []uint64 `json:"lost_ledger_entries"`
+	Skipped []uint64 `json:"unknown_ledger_entries"`
+	// Adopted are packs that no entry that can be read names.
+	Adopted int `json:"packs_adopted"`
+	// Found are snapshots that no entry that can be read names.
+	Found []Snapshot `json:"-"`
 	// Indexes is how many are written anew.
 	Indexes int `json:"indexes"`
 	// Put are objects that are put back from this machine's cache.
@@ -87,7 +95,9 @@ type DamagedSnapshot struct {
 }
 
 // Clean says that there is nothing to repair.
-func (r *Repaired) Clean() bool { return len(r.Findings) == 0 && len(r.Snapshots) == 0 }
+func (r *Repaired) Clean() bool {
+	return len(r.Findings) == 0 && len(r.Snapshots) == 0 && len(r.Entries) == 0
+}
 
 // Repair reads the whole repository and makes the best of what is damaged. It
 // writes new objects and removes none:
@@ -98,6 +108,10 @@ func (r *Repaired) Clean() bool { return len(r.Findings) == 0 && len(r.Snapshots
 //   - Damaged indexes are written anew.
 //   - The newest snapshot of an account, where it lacks something, gets a
 //     successor without it, from which the next backup knows what to read again.
+//   - Entries of the ledger that are missing or damaged are bridged: everybody goes
+//     on from the state that a checkpoint or this machine's cache has, or, where
+//     there is none, without what they said. Packs that only they named come back,
+//     and snapshots, whose accounts nobody knows then, as those of FoundAccount.
 //   - The config and key slots that are missing are put back from the cache of
 //     this machine, where it has them.
 //
@@ -109,20 +123,21 @@ func (r *Repository) Repair(ctx context.Context, o RepairOptions) (*Repaired, er
 	if o.Progress == nil {
 		o.Progress = func(CheckProgress) {}
 	}
-	checked, err := r.Check(ctx, CheckOptions{ReadData: 1, Progress: o.Progress})
-	if err != nil {
-		return nil, err
-	}
-	x := &repairer{opened: r, o: o, wrecks: map[ulid.ULID]*wreck{}, result: Repaired{Findings: checked.Findings,
-		Packs: []DamagedPack{}, Put: []string{}, Losses: []Loss{}, Snapshots: []DamagedSnapshot{}, ByHand: []Finding{}}}
+	x := &repairer{opened: r, o: o, wrecks: map[ulid.ULID]*wreck{}, result: Repaired{
+		Packs: []DamagedPack{}, Put: []string{}, Losses: []Loss{}, Snapshots: []DamagedSnapshot{}, ByHand: []Finding{}, Found: []Snapshot{}}}
 	x.repo = r.bare()
 	defer x.repo.Close()
 	if err := x.openLedger(ctx); err != nil {
 		return nil, err
 	}
+	checked, err := r.check(ctx, CheckOptions{ReadData: 1, Progress: o.Progress}, x.repo.ledger)
+	if err != nil {
+		return nil, err
+	}
+	x.result.Findings = checked.Findings
 	steps := []func(context.Context) error{x.sort, x.survey}
 	if !o.DryRun {
-		steps = append(steps, x.putBack, x.salvage, x.renewIndexes)
+		steps = append(steps, x.bridge, x.putBack, x.salvage, x.renewIndexes)
 	}
 	for _, step := range append(steps, x.trees) {
 		if err := step(ctx); err != nil {
@@ -130,7 +145,7 @@ func (r *Repository) Repair(ctx context.Context, o RepairOptions) (*Repaired, er
 		}
 	}
 	if !o.DryRun {
-		err = r.ledger.Refresh(ctx)
+		err = r.ledger.Adopt(x.repo.ledger)
 	}
 	return &x.result, err
 }
@@ -147,21 +162,7 @@ type repairer struct {
 	missing  []string         // config and key slots
 	sizes    map[string]int64 // of packs in the store
 	wrecks   map[ulid.ULID]*wreck
-}
-
-// openLedger reads the ledger from its first entry on; where that cannot be
-// done, what a checkpoint or the cache says has to do.
-func (x *repairer) openLedger(ctx context.Context) error {
-	x.repo.ledger = x.opened.ledger.Anew(x.opened.configSum)
-	err := x.repo.ledger.Complete(ctx)
-	if err == nil || ctx.Err() != nil {
-		return err
-	}
-	if x.repo.ledger.Entries() < x.opened.ledger.Entries() {
-		x.repo.ledger = x.opened.ledger
-		return nil
-	}
-	return err
+	adopted  []ledger.Pack
 }
 
 // sort looks what the findings are about.
@@ -181,6 +182,8 @@ func (x *repairer) sort(ctx context.Context) error {
 				x.indexes = append(x.indexes, i)
 			case (f.Object == configName || kind == "keys") && x.canPutBack(ctx, f.Object, s):
 				x.missing = append(x.missing, f.Object)
+			case kind == "ledger" && len(x.result.Entries) > 0:
+				// They are bridged.
 			case kind == "packs", kind == "indexes", kind == "checkpoints", strings.HasPrefix(f.Object, "snapshot "):
 				// Of others, that came meanwhile; or shown by what follows.
 			default:

@@ -122,6 +122,9 @@ type Options struct {
 	// machine last saw it, and a Writer looks before it saves anything.
 	// Without a cache it means nothing.
 	Stale bool
+	// Damaged also opens a repository whose ledger cannot be read to its end, for
+	// Repair and nothing else: what it says of the rest may be missing.
+	Damaged bool
 	// SegmentMemory is how many octets of opened segments are kept; 0 for 48 MiB.
 	SegmentMemory int64
 }
@@ -213,6 +216,9 @@ func open(ctx context.Context, store objects.Store, unlock Unlock, o Options, c 
 			return r, cmp.Or(first, err)
 		}
 		err = r.openLedger(ctx, o)
+		if err != nil && o.Damaged && r.ledgerDamaged(ctx) {
+			return r, nil
+		}
 		if err == nil {
 			if err = r.judgeSlot(); err == nil {
 				return r, nil
@@ -249,6 +255,13 @@ func (r *Repository) openLedger(ctx context.Context, o Options) error {
 		return r.unfinished()
 	}
 	return err
+}
+
+// ledgerDamaged says whether an entry is missing or damaged, so that the ledger
+// cannot be read to its end.
+func (r *Repository) ledgerDamaged(ctx context.Context) bool {
+	damaged, err := r.ledger.Damaged(ctx)
+	return err == nil && len(damaged) > 0
 }
 
 // unfinished is the error of a repository without an entry in its ledger.

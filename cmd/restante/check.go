@@ -58,6 +58,9 @@ func (c *checkCmd) Run(ctx context.Context, a *app) error {
 		if c.ReadData > 0 || c.ReadShare > 0 {
 			fmt.Fprintf(a.out, "read and proved %s, %s\n", number(int64(checked.PacksRead), "pack"), octets(checked.BytesRead))
 		}
+		if n := len(checked.Bridged); n > 0 {
+			fmt.Fprintf(a.out, "%s of the ledger was lost and bridged by a repair: %s\n", number(int64(n), "entry"), numbers(checked.Bridged))
+		}
 		if checked.Unneeded > 0 {
 			fmt.Fprintf(a.out, "%s of runs that were interrupted, which nothing needs\n", number(int64(checked.Unneeded), "pack"))
 		}

@@ -163,9 +163,9 @@ func hintFor(err error) string {
 	case errors.Is(err, ledger.ErrUnknown):
 		return "run the same again when the store answers; nothing is stored twice"
 	case errors.Is(err, storage.ErrImplausible):
-		return "restante check --read-data names everything that is damaged. Nothing is removed until it is mended, or the snapshots that need it are forgotten"
+		return "restante check --read-data names everything that is damaged. Nothing is removed until it is mended (restante repair), or the snapshots that need it are forgotten"
 	case errors.Is(err, ledger.ErrChain), errors.Is(err, ledger.ErrHole), errors.Is(err, storage.ErrDamaged), errors.Is(err, storage.ErrMissing):
-		return "restante check --read-data names everything that is damaged; a copy or an older version of the object in the store mends it"
+		return "restante check --read-data names everything that is damaged; a copy or an older version of the object in the store mends it, and if there is none, restante repair says what can be saved"
 	case errors.Is(err, storage.ErrNoSnapshot):
 		return "restante snapshots lists what there is"
 	case errors.Is(err, storage.ErrHeld):

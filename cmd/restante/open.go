@@ -103,6 +103,12 @@ func hostname() string {
 
 // openRepository opens the repository.
 func (a *app) openRepository(ctx context.Context, stale bool) (*storage.Repository, *objects.Counter, error) {
+	o := a.storageOptions()
+	o.Stale = stale
+	return a.openRepositoryWith(ctx, o)
+}
+
+func (a *app) openRepositoryWith(ctx context.Context, o storage.Options) (*storage.Repository, *objects.Counter, error) {
 	store, err := a.openStore(ctx, false)
 	if err != nil {
 		return nil, nil, err
@@ -111,8 +117,6 @@ func (a *app) openRepository(ctx context.Context, stale bool) (*storage.Reposito
 	if err != nil {
 		return nil, nil, err
 	}
-	o := a.storageOptions()
-	o.Stale = stale
 	repo, err := storage.Open(ctx, store, unlock, o)
 	return repo, store, err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"restante/storage"
 )
@@ -16,6 +17,7 @@ func (*repairCmd) Help() string {
 	return `Reads the whole repository, and says what is damaged, what of it can be saved and what is lost. With --apply it makes the best of it:
 
   - What can be read of damaged packs is copied into new ones. What is lost counts as absent from then on, so that the next backup stores it again if the mail is still on its server.
+  - Entries of the ledger that are missing or damaged are bridged. Snapshots that only a lost one named come back as those of an account "found".
   - Damaged indexes are written anew; a config or a key slot that is missing is put back if this machine's cache has it.
   - The newest snapshot of each account that lacks something gets a successor that says so; backups go on from there.
 
@@ -39,7 +41,9 @@ type repairJSON struct {
 }
 
 func (c *repairCmd) Run(ctx context.Context, a *app) error {
-	repo, store, err := a.openRepository(ctx, false)
+	o := a.storageOptions()
+	o.Damaged = true
+	repo, store, err := a.openRepositoryWith(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -89,6 +93,16 @@ func (c *repairCmd) print(a *app, r *storage.Repaired) {
 		}
 		return plan
 	}
+	if n := len(r.Entries); n > 0 {
+		fmt.Fprintf(a.out, "%s of the ledger cannot be read and %s bridged: %s\n", number(int64(n), "entry"), verb("would be", "was"), numbers(r.Entries))
+	}
+	if len(r.Skipped) > 0 {
+		fmt.Fprintf(a.out, "nobody knows what these said: %s; %s and %s that they may have named %s\n", numbers(r.Skipped),
+			number(int64(r.Adopted), "pack"), number(int64(len(r.Found)), "snapshot"), verb("would come back", "came back"))
+	}
+	for _, s := range r.Found {
+		fmt.Fprintf(a.out, "found: a snapshot that was stored on %s, %s in %s\n", s.StartedAt().Format("2006-01-02 15:04"), messages(s.Messages), number(int64(s.Folders), "folder"))
+	}
 	if r.Indexes > 0 {
 		fmt.Fprintf(a.out, "%s %s written anew\n", number(int64(r.Indexes), "damaged index"), verb("would be", "was"))
 	}
@@ -124,6 +138,16 @@ func (c *repairCmd) print(a *app, r *storage.Repaired) {
 	case len(r.Losses) > 0 && !c.GiveUp:
 		fmt.Fprintln(a.err, "restante: something is lost\n  hint: back the accounts up now: what is still on their servers is stored again; then restante repair --apply --give-up replaces the snapshots that still lack something")
 	}
+}
+
+// numbers are the first of some numbers.
+func numbers(list []uint64) string {
+	const most = 10
+	text := strings.Trim(fmt.Sprint(list[:min(len(list), most)]), "[]")
+	if len(list) > most {
+		text += " …"
+	}
+	return text
 }
 
 // printLosses prints what is lost, account by account.

@@ -48,6 +48,7 @@ type stored struct {
 	Holds      []Hold      `cbor:"9,keyasint"`
 	Violations []string    `cbor:"10,keyasint"`
 	Due        due         `cbor:"11,keyasint,omitempty"` // only in a local cache
+	Bridged    []uint64    `cbor:"12,keyasint,omitempty"`
 }
 
 func byID[T any](m map[ID]T) []T {
@@ -59,7 +60,7 @@ func byID[T any](m map[ID]T) []T {
 }
 
 func (s *State) stored() *stored {
-	st := &stored{Next: s.Next, Head: s.Head, Vaults: byID(s.Vaults), Keys: byID(s.Keys), Holds: byID(s.Holds), Violations: s.Violations}
+	st := &stored{Next: s.Next, Head: s.Head, Vaults: byID(s.Vaults), Keys: byID(s.Keys), Holds: byID(s.Holds), Violations: s.Violations, Bridged: s.Bridged}
 	for _, id := range slices.SortedFunc(maps.Keys(s.Packs), compareULID) {
 		st.Packs = append(st.Packs, s.Packs[id])
 	}
@@ -79,7 +80,7 @@ func compareULID[T interface{ Compare(T) int }](a, b T) int { return a.Compare(b
 
 func (st *stored) state() *State {
 	s := newState()
-	s.Next, s.Head, s.Violations = st.Next, st.Head, st.Violations
+	s.Next, s.Head, s.Violations, s.Bridged = st.Next, st.Head, st.Violations, st.Bridged
 	for _, v := range st.Vaults {
 		s.Vaults[v.ID] = v
 	}
@@ -243,6 +244,11 @@ func (l *Ledger) Checkpoint(ctx context.Context, light bool) error {
 	if l.due.Entries < enough || l.due.Bytes < l.due.Size/4 || l.state.Next == 0 {
 		return nil
 	}
+	return l.checkpoint(ctx)
+}
+
+// checkpoint writes the state as it is.
+func (l *Ledger) checkpoint(ctx context.Context) error {
 	n := l.state.Next - 1
 	plain, err := encMode.Marshal(l.state.stored())
 	if err != nil {

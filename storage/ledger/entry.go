@@ -39,7 +39,7 @@ type entry struct {
 }
 
 // A Body is what an entry says happened: *Init, *Vault, *Key, *Commit,
-// *Forget, *Condemn, *Hold or *Release.
+// *Forget, *Condemn, *Hold, *Release or *Bridge.
 type Body interface{ kind() string }
 
 // Init is entry 0: the first vault and the first key slot.
@@ -193,6 +193,13 @@ type Release struct {
 	Reason string `cbor:"2,keyasint,omitempty"`
 }
 
+// Bridge says that a repair could not read some entries before it, and from which
+// state it went on: that of every checkpoint from here on.
+type Bridge struct {
+	Lost []uint64 `cbor:"1,keyasint"`
+}
+
+func (*Bridge) kind() string  { return "bridge" }
 func (*Init) kind() string    { return "init" }
 func (*Vault) kind() string   { return "vault" }
 func (*Key) kind() string     { return "key" }
@@ -244,6 +251,8 @@ func (e *entry) body() (Body, error) {
 		b = new(Hold)
 	case "release":
 		b = new(Release)
+	case "bridge":
+		b = new(Bridge)
 	default:
 		return nil, fmt.Errorf("ledger entry %d is of kind %q: %w", e.N, e.Kind, ErrNewer)
 	}

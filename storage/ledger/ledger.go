@@ -144,7 +144,14 @@ func (l *Ledger) Refresh(ctx context.Context) error {
 				}
 				return nil
 			case err != nil:
-				return err
+				if bridged, bridgeErr := l.bridge(ctx); bridgeErr != nil {
+					return errors.Join(err, bridgeErr)
+				} else if !bridged {
+					return err
+				}
+			}
+			if l.state.Next != n+uint64(k)+1 { // a bridge leads further
+				break
 			}
 		}
 	}
@@ -176,6 +183,15 @@ func (l *Ledger) Complete(ctx context.Context) error {
 		// Others may have appended both since.
 		_, err := l.store.Get(ctx, next, 0, -1)
 		if errors.Is(err, objects.ErrNotFound) {
+			l.appending.Lock()
+			bridged, bridgeErr := l.bridge(ctx)
+			l.appending.Unlock()
+			if bridgeErr != nil {
+				return bridgeErr
+			}
+			if bridged {
+				continue
+			}
 			return fmt.Errorf("%s: %w (%s)", next, ErrHole, beyond)
 		}
 		if err != nil {
@@ -184,12 +200,16 @@ func (l *Ledger) Complete(ctx context.Context) error {
 	}
 }
 
-// Damaged names the entries from the first unknown one on that are missing,
+// Damaged names the entries from the first one on that was not read that are missing,
 // cannot be opened, or stand in another's place, and says what is wrong. It is
 // for a ledger that Complete could not read to its end.
 func (l *Ledger) Damaged(ctx context.Context) (map[string]error, error) {
 	damaged := map[string]error{}
 	n := l.Entries()
+	if l.appending.Lock(); !l.verified && n > 0 {
+		n-- // a cache or a checkpoint has it, and nobody has looked
+	}
+	l.appending.Unlock()
 	var names []string
 	for info, err := range l.store.List(ctx, Prefix, "") {
 		if err != nil {

@@ -25,6 +25,9 @@ type State struct {
 	// Snapshots by account, in the order of the entries that brought them.
 	Snapshots map[string][]Snapshot
 	Holds     map[ID]Hold
+	// Bridged are entries that a repair could not read. What they did is in the
+	// state as far as the repair knew of it.
+	Bridged []uint64
 
 	// Violations are sentences about entries that break a rule of the
 	// protocol. There are none unless a program is wrong; check reports them.
@@ -104,6 +107,8 @@ func (s *State) apply(n uint64, at int64, body Body) {
 		s.Holds[b.ID] = *b
 	case *Release:
 		delete(s.Holds, b.ID)
+	case *Bridge:
+		s.Bridged = append(slices.Clip(s.Bridged), b.Lost...)
 	}
 }
 
