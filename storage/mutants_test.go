@@ -94,7 +94,7 @@ var mutants = []mutant{
 	{"packs are removed though nobody knows that they are condemned", []edit{{"condemn.go", "\t\t\tif err != nil {\n\t\t\t\treturn err\n\t\t\t}\n\t\t\tcontinue\n", "\t\t\tif err != nil {\n\t\t\t\tif ON {\n\t\t\t\t\tp.remove(ctx, part, &p.result.Unneeded)\n\t\t\t\t}\n\t\t\t\treturn err\n\t\t\t}\n\t\t\tcontinue\n"}}, simPrunes},
 	{"stray packs are removed without an entry", []edit{{"prune.go", "p.remove(ctx, p.leftovers,", "p.remove(ctx, append(p.leftovers, map[bool][]ulid.ULID{true: p.strays}[ON]...),"}}, simAny},
 	{"a prune goes by the ledger that its machine knows", []edit{
-		{"prune.go", "\tif err := p.repo.ledger.Refresh(ctx); err != nil {\n\t\treturn err\n\t}\n\tnow :=", "\tif known, _ := r.ledger.Export(); ON {\n\t\tp.repo.ledger.Import(known)\n\t} else if err := p.repo.ledger.Refresh(ctx); err != nil {\n\t\treturn err\n\t}\n\tnow :="},
+		{"prune.go", "\tif err := p.repo.ledger.Complete(ctx); err != nil {\n\t\treturn err\n\t}\n\tnow :=", "\tif known, _ := r.ledger.Export(); ON {\n\t\tp.repo.ledger.Import(known)\n\t} else if err := p.repo.ledger.Complete(ctx); err != nil {\n\t\treturn err\n\t}\n\tnow :="},
 		{"condemn.go", "\t\t\tif s.Next != p.upTo {\n", "\t\t\tif ON {\n\t\t\t\tp.upTo = s.Next\n\t\t\t}\n\t\t\tif s.Next != p.upTo {\n"}}, simAny},
 	{"only the latest snapshots are gone through", []edit{{"prune.go", "\t\t\t\tif !p.walked[snap.ID] {\n", "\t\t\t\tlist := s.Snapshots[account]\n\t\t\t\tif !p.walked[snap.ID] && !(ON && snap.ID != list[len(list)-1].ID) {\n"}}, simAny},
 	{"pages of flags are not marked", []edit{{"reach.go", "\t\t_, err := r.need(id, structureDomain)\n\t\treturn err\n", "\t\tif ON {\n\t\t\treturn nil\n\t\t}\n\t\t_, err := r.need(id, structureDomain)\n\t\treturn err\n"}}, simAny},
