@@ -101,7 +101,7 @@ var mutants = []mutant{
 	{"what is rewritten is not read back, and may not be there", []edit{
 		{"repack.go", "octets, _, err := b.pack.Finish()", "octets, made, err := b.pack.Finish()"},
 		{"repack.go", "if err := b.p.repo.put(ctx, packName(id), octets); err != nil {", "if err := b.p.repo.put(ctx, packName(id), octets); err != nil && !ON {"},
-		{"repack.go", "\tdir, err := b.p.repo.prove(ctx, b.v.v, id, size)\n", "\tdir := made\n\tif !ON {\n\t\tdir, err = b.p.repo.prove(ctx, b.v.v, id, size)\n\t}\n"}}, simPrunes},
+		{"repack.go", "\tdir, err := b.p.repo.prove(ctx, b.v.v, id, size)\n", "\tdir := made\n\tif !ON {\n\t\tdir, err = b.p.repo.prove(ctx, b.v.v, id, size)\n\t}\n"}}, simRough},
 	{"old packs are removed before the entry that names the new ones", []edit{{"repack.go", "\tbody, err := b.p.condemn(ctx, b.entry)\n", "\tfor id := range b.from {\n\t\tif ON {\n\t\t\tb.p.delete(ctx, packName(id))\n\t\t}\n\t}\n\tbody, err := b.p.condemn(ctx, b.entry)\n"}}, simAny},
 }
 

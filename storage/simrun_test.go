@@ -40,6 +40,7 @@ const (
 	simAll
 	simPrunes
 	simParents
+	simRough // prunes on a store that is away again and again; no seed decides so
 )
 
 // cast has the machines of a schedule join, as its seed has it.
@@ -65,6 +66,9 @@ func (w *simWorld) cast(pool [][]byte, caches string) {
 		writers, pruners = r.IntN(2), 2
 		w.trouble.hang = 15
 		w.trouble.outage *= 3
+	case simRough:
+		writers, pruners = 1, 1
+		w.trouble = simTrouble{outage: 15}
 	case simParents: // what a writer builds on is forgotten and pruned
 		writers, forgets, restores = 1, 1+r.IntN(2), 0
 		w.stick, pool = 0, nil
