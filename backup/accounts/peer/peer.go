@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -22,7 +23,7 @@ type Handshake struct {
 	// Protocol is what it is for, as registered for ALPN (RFC 7301), so that other
 	// protocols are kept out; empty: nothing is said.
 	Protocol string
-	// Err is wrapped by all errors.
+	// Err is wrapped by the errors that another try would not mend.
 	Err error
 	// Plain is a hint for a server that does not begin with TLS.
 	Plain string
@@ -47,14 +48,18 @@ func Encrypt(ctx context.Context, conn net.Conn, h Handshake) (*tls.Conn, error)
 	}
 	c := tls.Client(conn, cfg)
 	if err := c.HandshakeContext(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		return nil, h.explain(err, cfg.ServerName)
 	}
 	return c, nil
 }
 
 // explain says in plain words why there is no encryption. A connection that
-// breaks is the network's fault, or that of a busy server, and not one of TLS,
-// which nobody would try again.
+// breaks is the network's fault, or that of a busy server, and so are octets
+// that came otherwise than they were sent: neither is one of TLS, which nobody
+// would try again.
 func (h *Handshake) explain(err error, host string) error {
 	var (
 		unknown  x509.UnknownAuthorityError
@@ -72,14 +77,27 @@ func (h *Handshake) explain(err error, host string) error {
 		return WithHint(wrapped, "is the server's name spelt as in its certificate?")
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return WithHint(wrapped, "the certificate has expired, or the clock of this computer is wrong")
-	case errors.As(err, &header):
+	case errors.As(err, &header) && header.Conn != nil: // it is about the first record
 		return WithHint(fmt.Errorf("%w: the server does not begin with TLS", h.Err), h.Plain)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // the latter in the middle of a record
 		return fmt.Errorf("the server closed the connection during the handshake: %w", io.ErrUnexpectedEOF)
 	case errors.As(err, &op) && (op.Op == "read" || op.Op == "write"): // alerts are errors of other operations
 		return fmt.Errorf("the connection broke during the handshake: %w", err)
+	case errors.As(err, &header), op != nil && isDamage(op.Err):
+		return fmt.Errorf("something damaged the connection during the handshake: %w", err)
 	}
 	return wrapped
+}
+
+// damage are the alerts (RFC 8446 section 6.2) that tell of octets that came
+// otherwise than they were sent, whichever end saw it: unexpected_message,
+// bad_record_mac, record_overflow, decode_error and decrypt_error.
+var damage = []tls.AlertError{10, 20, 22, 50, 51}
+
+// isDamage says whether an error is one of those alerts. The type it has outside
+// of QUIC cannot be named.
+func isDamage(alert error) bool {
+	return slices.ContainsFunc(damage, func(a tls.AlertError) bool { return alert.Error() == a.Error() })
 }
 
 // A hinted error has advice for the person who sees it. Whoever prints errors

@@ -1,8 +1,12 @@
 package peer
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -69,6 +73,65 @@ func TestAConnectionThatBreaksIsNoFaultOfTLS(t *testing.T) {
 			t.Errorf("%s: %v", how, err)
 		}
 		conn.Close()
+	}
+}
+
+// flipped changes a bit of one octet of what is read, counted from 0.
+type flipped struct {
+	net.Conn
+	at int
+}
+
+func (f *flipped) Read(b []byte) (int, error) {
+	n, err := f.Conn.Read(b)
+	if 0 <= f.at && f.at < n {
+		b[f.at] ^= 4
+	}
+	f.at -= n
+	return n, err
+}
+
+// TestAWrongBitIsNoFaultOfTLS: the next connection may be in order.
+func TestAWrongBitIsNoFaultOfTLS(t *testing.T) {
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	trust := server.Client().Transport.(*http.Transport).TLSClientConfig
+	for _, c := range []struct {
+		what    string
+		version uint16
+		at      int
+	}{
+		{"in the random octets of the server", tls.VersionTLS13, 20},
+		{"in what is encrypted", tls.VersionTLS13, 1600},
+		{"in the head of a later record", tls.VersionTLS12, 69},
+	} {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := trust.Clone()
+		cfg.ServerName, cfg.MinVersion, cfg.MaxVersion = "example.com", c.version, c.version
+		h := Handshake{Address: server.Listener.Addr().String(), TLS: cfg, Err: errTLS}
+		_, err = Encrypt(t.Context(), &flipped{conn, c.at}, h)
+		if err == nil || errors.Is(err, errTLS) || !strings.Contains(err.Error(), "damaged the connection") {
+			t.Errorf("%s: %v", c.what, err)
+		}
+		conn.Close()
+	}
+}
+
+// TestAHandshakeThatTakesTooLongIsNoFaultOfTLS: the error is the context's.
+func TestAHandshakeThatTakesTooLongIsNoFaultOfTLS(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	errLate := errors.New("too late")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		theirs.Read(make([]byte, 1))
+		cancel(errLate)
+	}()
+	if _, err := Encrypt(ctx, ours, Handshake{Address: "mail.example.org:993", Err: errTLS}); !errors.Is(err, errLate) || errors.Is(err, errTLS) {
+		t.Error(err)
 	}
 }
 
