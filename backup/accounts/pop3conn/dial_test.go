@@ -233,7 +233,7 @@ func TestSilentServers(t *testing.T) {
 				defer close(silent)
 				d.Handle = map[string]func(*pop3test.Conn, string){hang: func(*pop3test.Conn, string) { <-silent }}
 				o := options(d)
-				o.Idle, o.LoginTimeout = 3*time.Minute, 2*time.Minute
+				o.Idle, o.LoginTimeout = 0, 0 // as they are when nobody says otherwise
 				if hang == "" {
 					client, server := net.Pipe()
 					defer server.Close()
@@ -251,7 +251,7 @@ func TestSilentServers(t *testing.T) {
 				if !errors.Is(err, ErrTimeout) {
 					t.Error(err)
 				}
-				if took := time.Since(began); took > 3*time.Minute {
+				if took := time.Since(began); took > 100*time.Second {
 					t.Errorf("it took %v", took)
 				}
 			})

@@ -62,7 +62,8 @@ type Options struct {
 	// LoginTimeout bounds everything Dial does. Default: 1 minute.
 	LoginTimeout time.Duration
 	// Idle is how long the server may be silent while an answer is due, and how
-	// long it may not take what is written to it. Default: 5 minutes.
+	// long it may not take what is written to it. Default: 100 seconds, as in
+	// package imapconn.
 	Idle time.Duration
 	// MinRate is the least a server may send in the middle of an answer, in
 	// octets per second of waiting for it, looked at every five minutes.
@@ -97,7 +98,7 @@ func (o Options) filled() Options {
 		}
 	}
 	set(&o.LoginTimeout, time.Minute)
-	set(&o.Idle, 5*time.Minute)
+	set(&o.Idle, 100*time.Second)
 	if o.MinRate == 0 {
 		o.MinRate = 100
 	}

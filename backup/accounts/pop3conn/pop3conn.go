@@ -104,8 +104,10 @@ func (c *Conn) Reset() error { return c.explain("RSET", c.lib.Rset()) }
 // Quit ends the session, and only now the server deletes what was marked (RFC
 // 1939 section 6). With an error that wraps ErrRefused it says that it did not
 // delete all of it; with any other, nobody knows whether it deleted anything.
+// The answer may take [Options.Idle] in all. No standard asks for more, and the
+// next session shows what became of a maildrop that took longer to be written.
 func (c *Conn) Quit(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, quitTime, fmt.Errorf("%w: no answer to QUIT", ErrTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, c.w.opts.Idle, fmt.Errorf("%w: no answer to QUIT", ErrTimeout))
 	defer cancel()
 	defer c.Bind(ctx)()
 	_, err := c.lib.Cmd("QUIT", false) // its Quit closes the connection, too
@@ -130,7 +132,3 @@ func (c *Conn) last() error {
 
 // closeTime is how long a server may take to close a connection.
 const closeTime = 5 * time.Second
-
-// quitTime is how long the answer to QUIT may take: a server may write its
-// whole maildrop anew for it.
-const quitTime = 10 * time.Minute
