@@ -74,7 +74,7 @@ func (acct *account) delivery(a *app, e envelope) (restore.Target, error) {
 	case !strings.Contains(to[0], "@") && strings.HasPrefix(string(scheme), "smtp"):
 		return nil, withHint(wrongUsage(fmt.Errorf("%q is no address that SMTP could deliver to", to[0])), "give one: --deliver-to %s@example.org", to[0])
 	}
-	d, err := accounts.NewSMTPDialer(acct.address, acct.secret, smtpconn.Options{Hello: hostname()})
+	d, err := accounts.NewSMTPDialer(acct.address, acct.secret, smtpconn.Options{Hello: hostname(), Log: a.warnings()})
 	if err != nil {
 		return nil, err
 	}

@@ -2,9 +2,12 @@ package smtpconn
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
+	"time"
 )
 
 // A Body is what a message's octets need of the way (RFC 6152, RFC 3030).
@@ -161,8 +164,11 @@ func (c *Conn) final(accepted []int, answers []Reply) error {
 	var r Reply
 	for n, i := range accepted {
 		if n == 0 || c.opts.LMTP {
-			var err error
-			if r, err = c.reply(); err != nil {
+			err := c.await()
+			if err == nil {
+				r, err = c.reply()
+			}
+			if err != nil {
 				return fmt.Errorf("%w: %w", ErrUnknown, err)
 			}
 			if r.Code/100 == 3 {
@@ -172,6 +178,25 @@ func (c *Conn) final(accepted []int, answers []Reply) error {
 		answers[i] = r
 	}
 	return nil
+}
+
+// awaitStep is how often it is said that the answer to a message is waited for.
+const awaitStep = 30 * time.Second
+
+// await waits for the beginning of the answer to a message.
+func (c *Conn) await() error {
+	for began := time.Now(); ; {
+		c.patience(min(awaitStep, c.opts.Final-time.Since(began)))
+		_, err := c.br.Peek(1)
+		waited := time.Since(began)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, os.ErrDeadlineExceeded), waited >= c.opts.Final:
+			return lost(err)
+		}
+		c.opts.Log.Warn("the server has the whole message, and has not answered yet", "waiting for", waited.Round(time.Second), "at most", c.opts.Final)
+	}
 }
 
 // A sender sends the octets of a message, and keeps the last of them back until

@@ -2,10 +2,12 @@ package smtpconn
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"net"
 	"restante/backup/accounts/peer"
 	"slices"
@@ -45,26 +47,37 @@ type Options struct {
 	// LoginTimeout bounds everything Dial does. Default: 1 minute.
 	LoginTimeout time.Duration
 	// Idle is how long the server may be silent while an answer is due, and how
-	// long it may not take what is written to it. Default: 10 minutes, as RFC
-	// 5321 section 4.5.3.2.6 has it for the answer to a message.
+	// long it may not take what is written to it. Default: 100 seconds, as in
+	// package imapconn.
 	Idle time.Duration
+	// Final is how long the answer to a message may take: to give up too soon has
+	// it delivered twice. Default: 10 minutes, as RFC 5321 section 4.5.3.2.6 asks.
+	Final time.Duration
+	// Log is told each half minute that the answer to a message is waited for. Nil:
+	// nobody is.
+	Log *slog.Logger
+}
+
+func (o Options) filled() Options {
+	o.Network, o.Hello = cmp.Or(o.Network, "tcp"), cmp.Or(o.Hello, "localhost")
+	set := func(p *time.Duration, d time.Duration) {
+		if *p <= 0 {
+			*p = d
+		}
+	}
+	set(&o.LoginTimeout, time.Minute)
+	set(&o.Idle, 100*time.Second)
+	set(&o.Final, 10*time.Minute)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
 }
 
 // Dial connects, encrypts and logs in. ctx and o.LoginTimeout bound Dial only; see
 // [Conn.Bind].
 func Dial(ctx context.Context, o Options) (*Conn, error) {
-	if o.Network == "" {
-		o.Network = "tcp"
-	}
-	if o.Hello == "" {
-		o.Hello = "localhost"
-	}
-	if o.LoginTimeout <= 0 {
-		o.LoginTimeout = time.Minute
-	}
-	if o.Idle <= 0 {
-		o.Idle = 10 * time.Minute
-	}
+	o = o.filled()
 	within, cancel := context.WithTimeoutCause(ctx, o.LoginTimeout, fmt.Errorf("%w: no login within %v", ErrTimeout, o.LoginTimeout))
 	defer cancel()
 	raw, err := new(net.Dialer).DialContext(within, o.Network, o.Address)

@@ -39,7 +39,7 @@ func NewMail(server accounts.Address, secret accounts.Secret, from string, to []
 	default:
 		return nil, fmt.Errorf("%s is no server of SMTP", server)
 	}
-	d, err := accounts.NewSMTPDialer(server, secret, smtpconn.Options{Hello: computer, LoginTimeout: 30 * time.Second, Idle: time.Minute})
+	d, err := accounts.NewSMTPDialer(server, secret, smtpconn.Options{Hello: computer, LoginTimeout: 30 * time.Second, Idle: time.Minute, Final: time.Minute})
 	if err != nil {
 		return nil, err
 	}
