@@ -139,11 +139,17 @@ func (q *Queue) takeOver(ctx context.Context) error {
 	})
 }
 
-// clean removes old history, but for what is the last of its subject.
-func (q *Queue) clean(ctx context.Context) error {
+// mostCleaned is how many old runs are removed at once. There may be millions;
+// meanwhile a machine is not heard, and PostgreSQL seems to be silent.
+const mostCleaned = 10_000
+
+// clean removes old history, but for what is the last of its subject, and says
+// whether there is more.
+func (q *Queue) clean(ctx context.Context, most int) (more bool, err error) {
 	before := q.o.Now().Add(-q.o.KeepHistory).UnixMilli()
-	_, err := q.db.now(ctx).exec("DELETE FROM restante_run WHERE over = 1 AND ended_at < ? AND ended_at > 0 AND id NOT IN (SELECT run FROM restante_last) AND id NOT IN (SELECT good FROM restante_last)", before)
-	return err
+	n, err := q.db.now(ctx).exec(`DELETE FROM restante_run WHERE id IN (SELECT id FROM restante_run WHERE over = 1 AND ended_at < ? AND ended_at > 0
+		AND id NOT IN (SELECT run FROM restante_last) AND id NOT IN (SELECT good FROM restante_last) LIMIT ?)`, before, most)
+	return n == int64(most), err
 }
 
 // begin takes a run that was given. False: somebody else has, or nobody wants

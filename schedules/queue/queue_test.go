@@ -457,11 +457,17 @@ func TestHistoryIsRestoredOnlyWhereThereIsNone(t *testing.T) {
 		if _, err := q.Run(t.Context(), 99); !errors.Is(err, sql.ErrNoRows) {
 			t.Errorf("run 99: %v", err)
 		}
-		q.o.KeepHistory = 36 * time.Hour
-		if err := q.clean(t.Context()); err != nil {
+		if err := q.Restore(t.Context(), "b", old); err != nil {
 			t.Fatal(err)
 		}
-		if list := runs(t, q, Filter{}); len(list) != 1 {
+		q.o.KeepHistory = 36 * time.Hour
+		for left, want := range []bool{true, true, false} { // the last of each account stay
+			more, err := q.clean(t.Context(), 1)
+			if err != nil || more != want {
+				t.Fatalf("more after %d: %v, %v", left+1, more, err)
+			}
+		}
+		if list := runs(t, q, Filter{}); len(list) != 2 || list[0].Snapshot != "two" || list[1].Snapshot != "two" {
 			t.Errorf("after cleaning: %+v", list)
 		}
 	})

@@ -83,7 +83,10 @@ func (q *Queue) turnRound(ctx context.Context) {
 			err = q.give(ctx)
 		}
 		if err == nil && time.Since(cleaned) > time.Hour {
-			cleaned, err = time.Now(), q.clean(ctx)
+			var more bool
+			if more, err = q.clean(ctx, mostCleaned); !more {
+				cleaned = time.Now()
+			}
 		}
 		switch {
 		case err != nil && ctx.Err() == nil && !away:
