@@ -167,31 +167,35 @@ type repairer struct {
 
 // sort looks what the findings are about.
 func (x *repairer) sort(ctx context.Context) error {
-	seen := map[string]bool{}
-	x.repo.ledger.View(func(s *ledger.State) {
-		for _, f := range x.result.Findings {
-			kind, rest, _ := strings.Cut(f.Object, "/")
-			id, _ := ulid.ParseStrict(rest)
-			p, live := s.Packs[id]
-			i, named := s.Indexes[id]
-			switch {
-			case seen[f.Object]:
-			case kind == "packs" && live:
-				x.suspects = append(x.suspects, p)
-			case kind == "indexes" && named:
-				x.indexes = append(x.indexes, i)
-			case (f.Object == configName || kind == "keys") && x.canPutBack(ctx, f.Object, s):
-				x.missing = append(x.missing, f.Object)
-			case kind == "ledger" && len(x.result.Entries) > 0:
-				// They are bridged.
-			case kind == "packs", kind == "indexes", kind == "checkpoints", strings.HasPrefix(f.Object, "snapshot "):
-				// Of others, that came meanwhile; or shown by what follows.
-			default:
-				x.result.ByHand = append(x.result.ByHand, f)
-			}
-			seen[f.Object] = true
-		}
+	var packs map[ulid.ULID]ledger.Pack
+	var indexes map[ulid.ULID]ledger.Index
+	var keys map[ID]ledger.Key
+	x.repo.ledger.View(func(s *ledger.State) { // nobody waits for it while the store is asked
+		packs, indexes, keys = maps.Clone(s.Packs), maps.Clone(s.Indexes), maps.Clone(s.Keys)
 	})
+	seen := map[string]bool{}
+	for _, f := range x.result.Findings {
+		kind, rest, _ := strings.Cut(f.Object, "/")
+		id, _ := ulid.ParseStrict(rest)
+		p, live := packs[id]
+		i, named := indexes[id]
+		switch {
+		case seen[f.Object]:
+		case kind == "packs" && live:
+			x.suspects = append(x.suspects, p)
+		case kind == "indexes" && named:
+			x.indexes = append(x.indexes, i)
+		case (f.Object == configName || kind == "keys") && x.canPutBack(ctx, f.Object, keys):
+			x.missing = append(x.missing, f.Object)
+		case kind == "ledger" && len(x.result.Entries) > 0:
+			// They are bridged.
+		case kind == "packs", kind == "indexes", kind == "checkpoints", strings.HasPrefix(f.Object, "snapshot "):
+			// Of others, that came meanwhile; or shown by what follows.
+		default:
+			x.result.ByHand = append(x.result.ByHand, f)
+		}
+		seen[f.Object] = true
+	}
 	x.result.Indexes, x.result.Put = len(x.indexes), append(x.result.Put, x.missing...)
 	return nil
 }

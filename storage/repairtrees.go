@@ -29,29 +29,34 @@ func (x *repairer) trees(ctx context.Context) error {
 		return err
 	}
 	for _, v := range vaults {
-		accounts, held := x.snapshotsOf(v)
-		c := &losses{x: x, v: v, folders: map[BlobID]*folderLoss{}, pages: map[BlobID]*pageLoss{}}
-		m := &mending{x: x, v: v}
-		for i, account := range slices.Sorted(maps.Keys(accounts)) {
-			x.o.Progress(CheckProgress{"accounts", int64(i), int64(len(accounts))})
-			list := accounts[account]
-			found := make([]*snapshotLoss, len(list))
-			for k, s := range list {
-				if found[k], err = c.snapshot(ctx, s); err != nil {
-					return fmt.Errorf("snapshot %s of %q: %w", s.ID.Short(), account, err)
-				}
-			}
-			c.tell(account, list, found)
-			if err := m.account(ctx, list, found, held[account]); err != nil {
-				return fmt.Errorf("make snapshots of %q again: %w", account, err)
-			}
-		}
-		if err := m.commit(ctx); err != nil {
+		if err := x.treesOf(ctx, v); err != nil {
 			return err
 		}
-		m.close()
 	}
 	return nil
+}
+
+// treesOf is trees for one vault.
+func (x *repairer) treesOf(ctx context.Context, v *vault) (err error) {
+	accounts, held := x.snapshotsOf(v)
+	c := &losses{x: x, v: v, folders: map[BlobID]*folderLoss{}, pages: map[BlobID]*pageLoss{}}
+	m := &mending{x: x, v: v}
+	defer m.close()
+	for i, account := range slices.Sorted(maps.Keys(accounts)) {
+		x.o.Progress(CheckProgress{"accounts", int64(i), int64(len(accounts))})
+		list := accounts[account]
+		found := make([]*snapshotLoss, len(list))
+		for k, s := range list {
+			if found[k], err = c.snapshot(ctx, s); err != nil {
+				return fmt.Errorf("snapshot %s of %q: %w", s.ID.Short(), account, err)
+			}
+		}
+		c.tell(account, list, found)
+		if err := m.account(ctx, list, found, held[account]); err != nil {
+			return fmt.Errorf("make snapshots of %q again: %w", account, err)
+		}
+	}
+	return m.commit(ctx)
 }
 
 // A mending is the new snapshots of one vault.
@@ -245,7 +250,7 @@ func (m *mending) commit(ctx context.Context) error {
 // canPutBack says whether an object that is missing is in this machine's cache
 // as the ledger knows it. One that is there and damaged has to be removed first:
 // a repair overwrites nothing.
-func (x *repairer) canPutBack(ctx context.Context, name string, s *ledger.State) bool {
+func (x *repairer) canPutBack(ctx context.Context, name string, keys map[ID]ledger.Key) bool {
 	if _, err := x.repo.store.Get(ctx, name, 0, -1); !errors.Is(err, objects.ErrNotFound) {
 		return false
 	}
@@ -257,7 +262,7 @@ func (x *repairer) canPutBack(ctx context.Context, name string, s *ledger.State)
 	if name == configName {
 		return sum == x.opened.configSum
 	}
-	for id, k := range s.Keys {
+	for id, k := range keys {
 		if strings.TrimPrefix(name, keysPrefix) == id.String() {
 			want := k.Sum
 			if id == x.opened.slot {
