@@ -33,7 +33,7 @@ var layers = map[string]string{
 	"backup/accounts":                   "backup/accounts/peer backup/accounts/imapconn backup/accounts/pop3conn backup/accounts/sieveconn backup/accounts/smtpconn backup/accounts/directory backup/accounts/oauth",
 	"backup/accounts/directory":         "",
 	"backup/accounts/peer":              "",
-	"backup/accounts/oauth":             "",
+	"backup/accounts/oauth":             "backup/accounts/peer",
 	"backup/accounts/imapconn":          "backup/accounts/peer",
 	"backup/accounts/imapconn/imaptest": "",
 	"backup/accounts/pop3conn":          "backup/accounts/peer",

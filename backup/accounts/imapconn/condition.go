@@ -63,7 +63,7 @@ func (f *filter) tagged(line []byte) error {
 	}
 	c, args := parseCondition(rest)
 	if c.status != "OK" { // it is shown to people
-		c.text, c.code = short(f.scrub(c.text), 1000), f.scrub(c.code)
+		c.text, c.code = short(f.secrets.Hide(c.text), 1000), f.secrets.Hide(c.code)
 	}
 	switch c.status {
 	case "OK", "NO", "BAD":
@@ -147,7 +147,7 @@ func (f *filter) untaggedCondition(line []byte) error {
 	// RFC 9051 section 7.1 wants alerts shown to the user; not by the million.
 	if c.code == "ALERT" && f.alerts < 10 {
 		f.alerts++
-		f.opts.Log.Warn("the mail server says", "text", f.scrub(c.text))
+		f.opts.Log.Warn("the mail server says", "text", f.secrets.Hide(c.text))
 	}
 	if c.code == "NOTIFICATIONOVERFLOW" {
 		f.heard(Overflow)

@@ -39,7 +39,7 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 	}
 	if err != nil {
 		tcp.Close()
-		return nil, fmt.Errorf("%s: %w", o.Address, s.veil(orCause(ctx, err)))
+		return nil, fmt.Errorf("%s: %w", o.Address, s.secrets.Veil(orCause(ctx, err)))
 	}
 	tcp.SetDeadline(time.Time{})
 	c := s.handOver(compressed)
@@ -136,7 +136,7 @@ func (s *session) handOver(compressed bool) *Conn {
 	pend.lsub = !s.caps.has("LIST-EXTENDED") && !s.caps.has("IMAP4REV2")
 	f := &filter{
 		sock: s.sock, opts: o, limit: &o.limits, in: s.in, pend: pend, closed: make(chan struct{}),
-		scrub: s.scrub, veil: s.veil,
+		secrets: &s.secrets,
 	}
 	f.seed = maphash.MakeSeed()
 	f.out = &writer{pend: pend, to: w, closed: f.closed, plus: s.caps.has("LITERAL+"), labels: s.caps.has(capGmail),

@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"io"
 	"net"
+	"restante/backup/accounts/peer"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -26,8 +27,7 @@ type filter struct {
 	pend  *pending
 	out   *writer
 
-	scrub func(string) string // takes out what must stay secret
-	veil  func(error) error   // the same, of errors
+	secrets *peer.Secrets
 
 	closed  chan struct{}
 	failing sync.Once
@@ -286,7 +286,7 @@ func (f *filter) ended(err error) error {
 // fail ends the connection. Only the first reason counts.
 func (f *filter) fail(err error) {
 	f.failing.Do(func() {
-		err = f.veil(err)
+		err = f.secrets.Veil(err)
 		f.why.Store(&err)
 		close(f.closed)
 		f.sock.Close()

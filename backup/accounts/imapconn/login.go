@@ -163,7 +163,7 @@ func encodeSASL(b []byte) string {
 // loginRefused tells a wrong password from a server that has no time. The last
 // challenge of a mechanism for tokens says what is wrong with the token.
 func (s *session) loginRefused(c condition, challenge []byte) error {
-	c.text = s.scrub(c.text)
+	c.text = s.secrets.Hide(c.text)
 	switch {
 	case c.busy():
 		return fmt.Errorf("log in as %s: %w: %s", s.opts.User, ErrBusy, c)
@@ -171,7 +171,7 @@ func (s *session) loginRefused(c condition, challenge []byte) error {
 		return fmt.Errorf("log in as %s: %w: %s", s.opts.User, ErrTLS, c)
 	}
 	err := fmt.Errorf("log in as %s: %w: %s", s.opts.User, ErrLogin, c)
-	if why, hint := tokenRefused(s.scrub(string(challenge))); why != "" {
+	if why, hint := tokenRefused(s.secrets.Hide(string(challenge))); why != "" {
 		err = fmt.Errorf("%w (%s)", err, why)
 		if hint != "" {
 			return peer.WithHint(err, hint)

@@ -1,120 +1,17 @@
 package imapconn
 
-import (
-	"bytes"
-	"encoding/base64"
-	"strconv"
-	"strings"
-
-	"restante/backup/accounts/peer"
-)
-
-// What a server is told in confidence it may repeat, at once or much later, in
-// a text, a code, or something that makes no sense and is quoted in an error.
-// None of it gets into an error or a log.
+import "bytes"
 
 // keepSecret notes what must not be shown: the password or token in every form
 // in which it is sent, or quoted.
 func (s *session) keepSecret() {
 	o := s.opts
 	if len(o.Password) < 3 {
-		return // nothing would be left of a text
+		return // user names would be hidden for it
 	}
-	forms := []string{o.Password, string(bytes.Trim(quote(nil, []byte(o.Password)), `"`))}
+	s.secrets.Keep(o.Password)
+	s.secrets.Keep(string(bytes.Trim(quote(nil, []byte(o.Password)), `"`)))
 	for _, m := range []Mechanism{Plain, OAuthBearer, XOAuth2} {
-		forms = append(forms, string(newExchange(m, o).initial))
-	}
-	for _, f := range forms {
-		s.secrets = append(s.secrets, peer.Lower(f), peer.Lower(base64.StdEncoding.EncodeToString([]byte(f))))
-		if q := strconv.Quote(f); q[1:len(q)-1] != f {
-			s.secrets = append(s.secrets, peer.Lower(q[1:len(q)-1]))
-		}
+		s.secrets.Keep(string(newExchange(m, o).initial))
 	}
 }
-
-const (
-	// leastPart and mostPart are how many octets of a secret are taken for a part
-	// of it.
-	leastPart, mostPart = 4, 100
-	// mostQuotes is how many quotation marks of a text are looked at: those of an
-	// error, not those that a server makes it of.
-	mostQuotes = 100
-)
-
-// scrub takes what must stay secret out of a text, in whatever case.
-func (s *session) scrub(text string) string { return s.hide(text, 0) }
-
-// hide is scrub. With quotes it also takes out the beginning of a secret in front
-// of one of so many quotation marks, and the end of one behind it, since what an
-// error quotes is cut somewhere.
-func (s *session) hide(text string, quotes int) string {
-	low := peer.Lower(text)
-	hide := make([]bool, len(text))
-	hidden := false
-	mark := func(from, to int) {
-		for i := from; i < to; i++ {
-			hide[i], hidden = true, true
-		}
-	}
-	for _, secret := range s.secrets {
-		for from := 0; ; {
-			i := strings.Index(low[from:], secret)
-			if i < 0 {
-				break
-			}
-			mark(from+i, from+i+len(secret))
-			from += i + len(secret)
-		}
-		for i, left := 0, quotes; i <= len(low) && left > 0; i++ {
-			if i < len(low) && low[i] != '"' {
-				continue
-			}
-			left--
-			for n := min(len(secret)-1, i, mostPart); n >= leastPart; n-- {
-				if strings.HasSuffix(low[:i], secret[:n]) {
-					mark(i-n, i)
-					break
-				}
-			}
-			rest := low[min(i+1, len(low)):]
-			for n := min(len(secret)-1, len(rest), mostPart); n >= leastPart; n-- {
-				if strings.HasPrefix(rest, secret[len(secret)-n:]) {
-					mark(i+1, i+1+n)
-					break
-				}
-			}
-		}
-	}
-	if !hidden {
-		return text
-	}
-	var out strings.Builder
-	for i := range len(text) {
-		switch {
-		case !hide[i]:
-			out.WriteByte(text[i])
-		case i == 0 || !hide[i-1]:
-			out.WriteString("•••")
-		}
-	}
-	return out.String()
-}
-
-// veil returns an error that shows nothing secret, and is what err is.
-func (s *session) veil(err error) error {
-	if err == nil {
-		return nil
-	}
-	if text := s.hide(err.Error(), mostQuotes); text != err.Error() {
-		return &veiled{error: err, text: text}
-	}
-	return err
-}
-
-type veiled struct {
-	error
-	text string
-}
-
-func (v *veiled) Error() string { return v.text }
-func (v *veiled) Unwrap() error { return v.error }

@@ -24,7 +24,7 @@ type session struct {
 	caps    capSet // nil: not known
 	preauth bool
 	id      map[string]string
-	secrets []string // never to be repeated in an error or a log; see keepSecret
+	secrets peer.Secrets // see keepSecret
 }
 
 // write sends octets as they are.
@@ -138,7 +138,7 @@ func (s *session) answer(tag string, untagged func(*scan, string) error, goOn fu
 				s.caps = capsOf(args)
 			}
 			if c.code == "ALERT" {
-				s.opts.Log.Warn("the mail server says", "text", s.scrub(c.text))
+				s.opts.Log.Warn("the mail server says", "text", s.secrets.Hide(c.text))
 			}
 		default:
 			if untagged != nil {
@@ -155,7 +155,7 @@ func (s *session) answer(tag string, untagged func(*scan, string) error, goOn fu
 
 // refusal is the error for a NO, BAD or BYE.
 func (s *session) refusal(doing string, c condition) error {
-	c.text = s.scrub(c.text)
+	c.text = s.secrets.Hide(c.text)
 	if c.busy() {
 		return fmt.Errorf("%s: %w: %s", doing, ErrBusy, c)
 	}
@@ -214,14 +214,14 @@ func (s *session) readID(sc *scan) map[string]string {
 		if err != nil || len(key) == 0 {
 			break
 		}
-		name := strings.ToLower(s.scrub(peer.Text(string(key))))
+		name := strings.ToLower(s.secrets.Hide(peer.Text(string(key))))
 		sc.spaces()
 		value, plain, err := sc.text()
 		if err != nil {
 			break
 		}
 		if !plain {
-			id[name] = s.scrub(peer.Text(string(value)))
+			id[name] = s.secrets.Hide(peer.Text(string(value)))
 		}
 	}
 	return id

@@ -12,6 +12,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"restante/backup/accounts/peer"
 	"slices"
 	"strconv"
 	"strings"
@@ -249,16 +250,10 @@ func secretsOf(form url.Values) (secrets []string) {
 // clean makes a server's words fit for one line of at most that many octets,
 // without secrets in them.
 func clean(s string, most int, secrets []string) string {
+	var hidden peer.Secrets
 	for _, secret := range secrets {
-		if len(secret) >= 3 {
-			s = strings.ReplaceAll(s, secret, "•••")
-		}
+		hidden.Keep(secret)
 	}
-	s = strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' {
-			return ' '
-		}
-		return r
-	}, s[:min(len(s), most)])
-	return strings.TrimSpace(strings.ToValidUTF8(s, "\uFFFD"))
+	s = hidden.Hide(s)
+	return peer.Text(s[:min(len(s), most)])
 }

@@ -1,6 +1,7 @@
 // Package peer has what the connections to all kinds of mail servers share:
 // [Encrypt] shakes hands and says in plain words why that fails, [Text] makes
-// what a server says fit to be shown, [WithHint] adds advice to an error.
+// what a server says fit to be shown, [Secrets] are kept out of that, [WithHint]
+// adds advice to an error.
 package peer
 
 import (

@@ -61,9 +61,9 @@ func (s status) String() string {
 }
 
 // parseStatus reads a status line without its end. A line that is none, an
-// empty one among them, is an error: the library takes it for success. Nothing
-// secret may stand in it any more.
-func parseStatus(line string) (status, error) {
+// empty one among them, is an error: the library takes it for success. Secrets
+// do not get into the status, nor into the error.
+func parseStatus(line string, secrets *peer.Secrets) (status, error) {
 	word, rest, _ := strings.Cut(line, " ")
 	var s status
 	switch strings.ToUpper(word) {
@@ -71,9 +71,9 @@ func parseStatus(line string) (status, error) {
 		s.ok = true
 	case "-ERR":
 	default:
-		return s, broken("%q in place of +OK or -ERR", clip(line, 80))
+		return s, broken("%q in place of +OK or -ERR", clip(secrets.Hide(line), 80))
 	}
-	rest = strings.TrimLeft(rest, " ")
+	rest = strings.TrimLeft(secrets.Hide(rest), " ")
 	if code, after, ok := strings.Cut(rest, "]"); ok && strings.HasPrefix(code, "[") && !s.ok {
 		s.code, rest = clip(peer.Text(strings.ToUpper(code[1:])), mostCode), after
 	}

@@ -21,7 +21,9 @@ func (s *session) login() error {
 	if strings.ContainsAny(o.User+o.Password+o.ActAs, "\x00\r\n") {
 		return errors.New("a user name or password with a NUL or a line end cannot be sent")
 	}
-	s.wire.secrets = []string{o.Password, plainResponse(o), xoauth2Response(o)}
+	for _, secret := range []string{o.Password, plainResponse(o), xoauth2Response(o)} {
+		s.wire.secrets.Keep(secret)
+	}
 	if o.ActAs != "" && o.Mechanism != AnyPassword && o.Mechanism != Plain {
 		return fmt.Errorf("%s cannot open another user's maildrop; PLAIN can", o.Mechanism)
 	}
@@ -112,7 +114,7 @@ func (s *session) apop() error {
 	}
 	sum := md5.Sum([]byte(s.stamp + s.opts.Password))
 	digest := hex.EncodeToString(sum[:])
-	s.wire.secrets = append(s.wire.secrets, digest) // passwords can be tried against it
+	s.wire.secrets.Keep(digest) // passwords can be tried against it
 	st, err := s.ask("APOP " + s.opts.User + " " + digest)
 	if err != nil {
 		return err
@@ -154,7 +156,7 @@ func (s *session) authenticate(m Mechanism, response string) error {
 	if challenge != nil {
 		// XOAUTH2 says why it failed in a challenge, in JSON, and then -ERR.
 		if raw, err := base64.StdEncoding.DecodeString(string(challenge)); err == nil {
-			details = clip(peer.Text(s.wire.scrub(string(raw))), mostText)
+			details = clip(peer.Text(s.wire.secrets.Hide(string(raw))), mostText)
 		}
 		if challenge, st, err = s.step(""); err != nil {
 			return err
@@ -183,7 +185,7 @@ func (s *session) step(line string) (challenge []byte, st status, err error) {
 	if string(answer) == "+" || strings.HasPrefix(string(answer), "+ ") {
 		return append([]byte{}, strings.TrimSpace(string(answer[1:]))...), st, nil
 	}
-	if st, err = parseStatus(s.wire.scrub(string(answer))); err != nil {
+	if st, err = parseStatus(string(answer), &s.wire.secrets); err != nil {
 		return nil, st, s.wire.failed(err)
 	}
 	return nil, st, nil

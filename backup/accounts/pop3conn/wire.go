@@ -3,7 +3,6 @@ package pop3conn
 import (
 	"bufio"
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -25,7 +24,7 @@ type wire struct {
 	net.Conn // TCP, or TLS over it
 	opts     *Options
 	br       *bufio.Reader
-	secrets  []string // never to be repeated in an error
+	secrets  peer.Secrets // what the server was told
 
 	line    []byte    // of what the library writes, without an end yet
 	pending []request // commands whose answers are due
@@ -236,7 +235,7 @@ func (w *wire) status() (status, error) {
 	if err != nil {
 		return status{}, err
 	}
-	return parseStatus(w.scrub(string(line)))
+	return parseStatus(string(line), &w.secrets)
 }
 
 // readLine reads a line that is not of a message, and returns it without its
@@ -329,29 +328,3 @@ func (s *sinkWriter) Write(p []byte) (int, error) {
 type sinkError struct{ error }
 
 func (e *sinkError) Unwrap() error { return e.error }
-
-// scrub takes secrets out of what a server said, in whatever case.
-func (w *wire) scrub(text string) string {
-	for _, secret := range w.secrets {
-		if len(secret) < 3 {
-			continue // nothing would be left of the text
-		}
-		text = without(text, secret)
-		text = without(text, base64.StdEncoding.EncodeToString([]byte(secret)))
-	}
-	return text
-}
-
-func without(text, secret string) string {
-	low, secret := peer.Lower(text), peer.Lower(secret)
-	var b strings.Builder
-	for {
-		i := strings.Index(low, secret)
-		if i < 0 {
-			b.WriteString(text)
-			return b.String()
-		}
-		b.WriteString(text[:i] + "•••")
-		text, low = text[i+len(secret):], low[i+len(secret):]
-	}
-}

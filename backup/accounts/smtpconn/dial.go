@@ -201,10 +201,13 @@ func (c *Conn) login() error {
 	}
 	offered := strings.Fields(strings.ToUpper(c.ext["AUTH"]))
 	encode := base64.StdEncoding.EncodeToString
+	plain := "\x00" + c.opts.User + "\x00" + c.opts.Password
+	c.secrets.Keep(c.opts.Password)
+	c.secrets.Keep(plain)
 	var steps []string
 	switch {
 	case slices.Contains(offered, "PLAIN"):
-		steps = []string{"AUTH PLAIN " + encode([]byte("\x00"+c.opts.User+"\x00"+c.opts.Password))}
+		steps = []string{"AUTH PLAIN " + encode([]byte(plain))}
 	case slices.Contains(offered, "LOGIN"):
 		steps = []string{"AUTH LOGIN", encode([]byte(c.opts.User)), encode([]byte(c.opts.Password))}
 	default:

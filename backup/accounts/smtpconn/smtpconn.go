@@ -32,6 +32,8 @@ type Conn struct {
 	br  *bufio.Reader
 	bw  *bufio.Writer
 	ext map[string]string // what the server offers, by keyword in upper case
+
+	secrets peer.Secrets // what it was told
 }
 
 // Has reports whether the server offers an extension, by its EHLO keyword.
@@ -107,11 +109,11 @@ func (c *Conn) reply() (r Reply, err error) {
 		text := strings.TrimRight(string(line), "\r\n")
 		code, err := strconv.Atoi(text[:min(3, len(text))])
 		if err != nil || code < 200 || code > 599 || len(text) > 3 && text[3] != ' ' && text[3] != '-' || r.Code != 0 && r.Code != code {
-			return r, fmt.Errorf("%w: %q is no answer", ErrProtocol, peer.Text(text[:min(80, len(text))]))
+			return r, fmt.Errorf("%w: %q is no answer", ErrProtocol, peer.Text(fmt.Sprintf("%.80s", c.secrets.Hide(text))))
 		}
 		r.Code = code
 		if len(text) > 4 {
-			r.lines = append(r.lines, peer.Text(text[4:]))
+			r.lines = append(r.lines, peer.Text(c.secrets.Hide(text[4:])))
 		}
 		if len(text) < 4 || text[3] == ' ' {
 			return r, nil
