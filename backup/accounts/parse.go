@@ -14,22 +14,12 @@ import (
 	"golang.org/x/net/idna"
 
 	"restante/backup/accounts/imapconn"
+	"restante/backup/accounts/peer"
 	"restante/backup/accounts/pop3conn"
 )
 
-// hinted is an error with advice for the person who sees it.
-type hinted struct {
-	error
-	hint string
-}
-
-func (h hinted) Unwrap() error { return h.error }
-
-// Hint returns a sentence that says what to do.
-func (h hinted) Hint() string { return h.hint }
-
 func hint(advice, format string, args ...any) error {
-	return hinted{fmt.Errorf(format, args...), advice}
+	return peer.WithHint(fmt.Errorf(format, args...), advice)
 }
 
 // Parse reads an account's address; the package comment shows what they look

@@ -21,6 +21,7 @@ import (
 	"restante/backup"
 	"restante/backup/accounts/imapconn"
 	"restante/backup/accounts/imapconn/imaptest"
+	"restante/backup/accounts/peer"
 	"restante/storage"
 	"restante/storage/ledger"
 	"restante/storage/objects"
@@ -336,7 +337,7 @@ func (b *bench) judge(want outcome, first storage.Snapshot, before view, result 
 	if want.is != nil && !errors.Is(err, want.is) {
 		t.Errorf("the error is no %q: %v", want.is, err)
 	}
-	if hint := hintOf(err); !strings.Contains(hint, want.hint) || want.hint == "" && hint != "" {
+	if hint := peer.Hint(err); !strings.Contains(hint, want.hint) || want.hint == "" && hint != "" {
 		t.Errorf("the hint is %q, not %q", hint, want.hint)
 	}
 	if how != "complete" && !strings.Contains(said, host) && !strings.Contains(said, `folder "`) && !strings.Contains(said, "list folders") &&
@@ -344,16 +345,6 @@ func (b *bench) judge(want outcome, first storage.Snapshot, before view, result 
 		t.Errorf("it names neither server nor folder: %q", said)
 	}
 	b.faithful(how, want, before, b.snapshot(snapshot))
-}
-
-func hintOf(err error) string {
-	if h, ok := errors.AsType[interface {
-		error
-		Hint() string
-	}](err); ok {
-		return h.Hint()
-	}
-	return ""
 }
 
 // faithful sees that a snapshot has lost nothing, and has nothing that is not

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"restante/backup"
+	"restante/backup/accounts/peer"
 	"restante/backup/accounts/pop3conn"
 	"restante/backup/accounts/pop3conn/pop3test"
 	"restante/storage"
@@ -272,8 +273,8 @@ func (h *hostile) night(t *testing.T, p *place, night, temp string) {
 	if want == refused && h.is != nil && !errors.Is(err, h.is) {
 		t.Errorf("%s: the error is no %q: %v", night, h.is, err)
 	}
-	if h.hint != "" && want == refused && !strings.Contains(hintOf(err), h.hint) {
-		t.Errorf("%s: the hint is %q, want %q", night, hintOf(err), h.hint)
+	if h.hint != "" && want == refused && !strings.Contains(peer.Hint(err), h.hint) {
+		t.Errorf("%s: the hint is %q, want %q", night, peer.Hint(err), h.hint)
 	}
 	proof := p.bare(t) // what anybody finds who has nothing but the store
 	h.judge(t, proof, result, before, honest, want, night)

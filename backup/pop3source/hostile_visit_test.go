@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -203,16 +202,6 @@ func (v *visit) wantDeletions(t *testing.T, proof *storage.Repository, none bool
 			t.Errorf("%s: DELE was sent for what the latest snapshot does not have: %.300q", night, octets)
 		}
 	}
-}
-
-func hintOf(err error) string {
-	if h, ok := errors.AsType[interface {
-		error
-		Hint() string
-	}](err); ok {
-		return h.Hint()
-	}
-	return ""
 }
 
 // watchHeap begins to look how much memory is in use; the function that it

@@ -10,6 +10,7 @@ import (
 
 	"restante/backup"
 	"restante/backup/accounts/imapconn"
+	"restante/backup/accounts/peer"
 	"restante/backup/accounts/pop3conn"
 	"restante/restore"
 	"restante/storage"
@@ -52,19 +53,9 @@ func (m *marked) Is(target error) bool { return target == m.as }
 // wrongUsage marks what whoever typed the command can put right.
 func wrongUsage(err error) error { return &marked{err, errUsage} }
 
-// A hinted error says what to do about it.
-type hinted struct {
-	error
-	hint string
-}
-
-func (h *hinted) Unwrap() error { return h.error }
-
-// Hint is what to do about it; errors of other packages may have one, too.
-func (h *hinted) Hint() string { return h.hint }
-
+// withHint says what to do about an error.
 func withHint(err error, format string, a ...any) error {
-	return &hinted{err, fmt.Sprintf(format, a...)}
+	return peer.WithHint(err, fmt.Sprintf(format, a...))
 }
 
 // errorJSON is how errors are printed for programs, on standard error and in
@@ -132,12 +123,8 @@ func failedAlike(failed []error) error {
 
 // hintFor says what can be done about an error.
 func hintFor(err error) string {
-	var h interface {
-		error
-		Hint() string
-	}
-	if errors.As(err, &h) {
-		return h.Hint()
+	if hint := peer.Hint(err); hint != "" {
+		return hint
 	}
 	_, dns := errors.AsType[*net.DNSError](err)
 	_, op := errors.AsType[*net.OpError](err)

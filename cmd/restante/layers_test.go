@@ -31,7 +31,7 @@ var layers = map[string]string{
 
 	"backup":                            "storage storage/ledger storage/messages",
 	"backup/accounts":                   "backup/accounts/peer backup/accounts/imapconn backup/accounts/pop3conn backup/accounts/sieveconn backup/accounts/smtpconn backup/accounts/directory backup/accounts/oauth",
-	"backup/accounts/directory":         "",
+	"backup/accounts/directory":         "backup/accounts/peer",
 	"backup/accounts/peer":              "",
 	"backup/accounts/oauth":             "backup/accounts/peer",
 	"backup/accounts/imapconn":          "backup/accounts/peer",

@@ -22,6 +22,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"restante/backup/accounts/peer"
 	"restante/storage"
 	"restante/storage/objects"
 )
@@ -163,8 +164,5 @@ func interrupted(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil || !errors.Is(err, context.Canceled) && !errors.Is(err, context.Cause(ctx)) {
 		return err
 	}
-	if h, ok := errors.AsType[*hinted](err); ok {
-		return withHint(errInterrupted, "%s", h.hint)
-	}
-	return errInterrupted
+	return peer.WithHint(errInterrupted, peer.Hint(err))
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"restante/backup/accounts/peer"
 	"slices"
 	"time"
 
@@ -59,18 +60,8 @@ var ErrLogin = errors.New("the directory refused the login")
 
 func init() { ber.MaxPacketLengthBytes = 64 << 20 } // else a length that lies is allocated
 
-type hinted struct {
-	error
-	hint string
-}
-
-func (h hinted) Unwrap() error { return h.error }
-
-// Hint returns a sentence that says what to do.
-func (h hinted) Hint() string { return h.hint }
-
 func hint(advice, format string, args ...any) error {
-	return hinted{fmt.Errorf(format, args...), advice}
+	return peer.WithHint(fmt.Errorf(format, args...), advice)
 }
 
 // Users returns what the directory has, by user name. A list that is not whole is

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"restante/backup/accounts/peer"
 	"time"
 )
 
@@ -43,8 +44,8 @@ func (s *Stored) Login(ctx context.Context, show func(Instructions)) error {
 		return err
 	}
 	if a.RefreshToken == "" {
-		return hinted{errors.New("the token server gives access for a short while only (no refresh token)"),
-			"many want the scope offline_access for it"}
+		return peer.WithHint(errors.New("the token server gives access for a short while only (no refresh token)"),
+			"many want the scope offline_access for it")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,17 +77,6 @@ func (s *Stored) tryFile(ctx context.Context) error {
 	d.discard()
 	return nil
 }
-
-// hinted is an error with advice for the person who sees it.
-type hinted struct {
-	error
-	hint string
-}
-
-func (h hinted) Unwrap() error { return h.error }
-
-// Hint returns a sentence that says what to do.
-func (h hinted) Hint() string { return h.hint }
 
 // byDevice logs in on another device (RFC 8628).
 func (c *Client) byDevice(ctx context.Context, show func(Instructions)) (*answer, error) {

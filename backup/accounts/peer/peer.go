@@ -101,8 +101,7 @@ func isDamage(alert error) bool {
 	return slices.ContainsFunc(damage, func(a tls.AlertError) bool { return alert.Error() == a.Error() })
 }
 
-// A hinted error has advice for the person who sees it. Whoever prints errors
-// asks for Hint with errors.As and shows it on the next line.
+// A hinted error has advice for the person who sees it.
 type hinted struct {
 	error
 	hint string
@@ -119,6 +118,18 @@ func WithHint(err error, hint string) error {
 		return err
 	}
 	return hinted{err, hint}
+}
+
+// Hint is the advice that an error has, whichever package it is of; "" where it
+// has none. Whoever prints errors shows it on the next line.
+func Hint(err error) string {
+	if h, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); ok {
+		return h.Hint()
+	}
+	return ""
 }
 
 // Text makes a server's text fit for a line, a log and a screen: without

@@ -29,12 +29,8 @@ func TestWhatAServerWithoutTLSIsTold(t *testing.T) {
 		if !errors.Is(err, errTLS) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: %v", c.says, err)
 		}
-		hint, ok := errors.AsType[interface {
-			error
-			Hint() string
-		}](err)
-		if !ok || hint.Hint() != "use STARTTLS" {
-			t.Errorf("%q: hint %v", c.says, hint)
+		if hint := Hint(err); hint != "use STARTTLS" {
+			t.Errorf("%q: hint %q", c.says, hint)
 		}
 		ours.Close()
 	}
