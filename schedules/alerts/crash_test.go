@@ -2,8 +2,6 @@ package alerts
 
 import (
 	"log/slog"
-	"math/rand/v2"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -86,13 +84,9 @@ func TestEveryCrashPointOfAnAlert(t *testing.T) {
 			return seen
 		}
 		n := try(-1, "")
-		step := 1
-		if os.Getenv("RESTANTE_LONG") == "" {
-			step = max(1, n/most)
-		}
 		points := 0
-		for at := rand.IntN(step); at < n; at += step {
-			for _, what := range []queuetest.Fault{queuetest.NotDone, queuetest.Lost, queuetest.Gone} {
+		for at := range queuetest.Points(n, most) {
+			for _, what := range queuetest.Faults() {
 				points++
 				try(at, what)
 			}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -212,15 +210,11 @@ func TestEveryCrashPointOfARun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		step := 1
-		if os.Getenv("RESTANTE_LONG") == "" {
-			step = max(1, n/6)
-		}
 		for _, commit := range []string{"INSERT INTO restante_due", "INSERT INTO restante_machine", "INSERT INTO restante_run", "UPDATE restante_run SET state = ?, turn", "UPDATE restante_run SET state = ?, machine_id", "UPDATE restante_run SET state = ?, over"} {
 			if lanes[0].where[0] == 'p' {
 				commit = tx{postgres: true}.bind(commit)
 			}
-			for _, what := range []queuetest.Fault{queuetest.NotDone, queuetest.Lost, queuetest.Gone} {
+			for _, what := range queuetest.Faults() {
 				if _, struck, err := lanes[0].try(-1, commit, what); err != nil || struck == "" {
 					t.Errorf("%s after %q, %s: %v", struck, commit, what, err)
 				}
@@ -233,7 +227,7 @@ func TestEveryCrashPointOfARun(t *testing.T) {
 		for _, l := range lanes {
 			group.Go(func() {
 				for at := range points {
-					for _, what := range []queuetest.Fault{queuetest.NotDone, queuetest.Lost, queuetest.Gone} {
+					for _, what := range queuetest.Faults() {
 						_, operation, err := l.try(at, "", what)
 						if err != nil {
 							t.Errorf("operation %d of %d, %s: %s: %v", at, n, operation, what, err)
@@ -245,12 +239,12 @@ func TestEveryCrashPointOfARun(t *testing.T) {
 				}
 			})
 		}
-		for at := rand.IntN(step); at < n; at += step {
+		for at := range queuetest.Points(n, 6) {
 			points <- at
 		}
 		close(points)
 		group.Wait()
-		t.Logf("%d operations, every %d; struck:", n, step)
+		t.Logf("%d operations; struck:", n)
 		for _, operation := range slices.Sorted(maps.Keys(struck)) {
 			t.Logf("%d %q", struck[operation], operation)
 		}

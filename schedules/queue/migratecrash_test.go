@@ -1,8 +1,6 @@
 package queue
 
 import (
-	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -26,13 +24,9 @@ func TestEveryCrashPointOfAMigration(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, n := whole.Hit()
-		step := 1
-		if os.Getenv("RESTANTE_LONG") == "" {
-			step = max(1, n/most)
-		}
 		points := 0
-		for at := rand.IntN(step); at < n; at += step {
-			for _, what := range []queuetest.Fault{queuetest.NotDone, queuetest.Lost, queuetest.Gone} {
+		for at := range queuetest.Points(n, most) {
+			for _, what := range queuetest.Faults() {
 				where := fresh()
 				f := &queuetest.FaultyDatabase{At: at, What: what}
 				told := open(where, f)
