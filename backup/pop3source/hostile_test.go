@@ -17,6 +17,7 @@ import (
 	"restante/backup/accounts/peer"
 	"restante/backup/accounts/pop3conn"
 	"restante/backup/accounts/pop3conn/pop3test"
+	"restante/cmd/testbed/memory"
 	"restante/storage"
 	"restante/storage/objects"
 )
@@ -170,7 +171,7 @@ func TestHostileServers(t *testing.T) {
 // play plays a script in a bubble: time costs nothing there, and all that was
 // started has to end.
 func (h *hostile) play(t *testing.T, temp string, found image, night string) {
-	peak := watchHeap()
+	peak := memory.Watch(heapLimit)
 	defer func() { // and not behind it: a bubble in which something fails ends the test
 		if most := peak(); most > heapLimit {
 			t.Errorf("%s: it took %d MiB of memory", night, most>>20)

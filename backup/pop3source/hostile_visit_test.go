@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime"
-	"runtime/metrics"
 	"strings"
 	"sync"
 	"testing"
@@ -202,37 +200,6 @@ func (v *visit) wantDeletions(t *testing.T, proof *storage.Repository, none bool
 			t.Errorf("%s: DELE was sent for what the latest snapshot does not have: %.300q", night, octets)
 		}
 	}
-}
-
-// watchHeap begins to look how much memory is in use; the function that it
-// returns ends it, and tells how many octets came on top at most. What is not
-// reachable does not count, so that nothing depends on when the collector runs.
-func watchHeap() (peak func() uint64) {
-	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	inUse := func() uint64 {
-		metrics.Read(sample)
-		return sample[0].Value.Uint64()
-	}
-	before, most := inUse(), uint64(0)
-	end, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			select {
-			case <-end:
-				return
-			case <-time.After(2 * time.Millisecond):
-			}
-			if inUse() < before+most+heapLimit {
-				continue
-			}
-			runtime.GC()
-			if now := inUse(); now > before {
-				most = max(most, now-before)
-			}
-		}
-	}()
-	return sync.OnceValue(func() uint64 { close(end); <-ended; return most })
 }
 
 // openSpools counts spool files that are still open, on systems that tell.

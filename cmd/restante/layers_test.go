@@ -68,6 +68,7 @@ var layers = map[string]string{
 	"cmd/testbed/bench":    "cmd/testbed/site cmd/testbed/rawimap",
 	"cmd/testbed/crash":    "cmd/testbed/site cmd/testbed/rawimap cmd/testbed/weather",
 	"cmd/testbed/weather":  "",
+	"cmd/testbed/memory":   "",
 	"cmd/testbed/nights":   "cmd/testbed/weather cmd/testbed/site cmd/testbed/rawimap",
 	"cmd/testbed/site":     "cmd/testbed/rawimap",
 	"cmd/testbed/powercut": "",

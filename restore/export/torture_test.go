@@ -7,10 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/metrics"
 	"strings"
 	"testing"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -21,6 +19,7 @@ import (
 	"restante/backup/accounts/pop3conn/pop3test"
 	"restante/backup/imapsource"
 	"restante/backup/pop3source"
+	"restante/cmd/testbed/memory"
 	"restante/storage"
 	"restante/storage/mailfiles"
 )
@@ -107,7 +106,8 @@ func (p *post) deliver(t *testing.T, names, list []string) {
 	repo := newRepository(t)
 	src := p.open(t, list)
 	defer src.Close()
-	peak := watchMemory()
+	runtime.GC() // of what came before
+	peak := memory.Watch(mostMemory)
 	defer func() {
 		if most := peak(); most > mostMemory {
 			t.Errorf("it took %d MiB of memory", most>>20)
@@ -189,36 +189,4 @@ func (p *post) wantListed(t *testing.T, tree *storage.Tree, n int) {
 // unfit says whether a character does more than be seen.
 func unfit(r rune) bool {
 	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) || unicode.Is(unicode.Bidi_Control, r) && r > '\u200f'
-}
-
-// watchMemory begins to look how much memory is in use; the function that it
-// returns ends it, and tells how many octets came on top at most. What is not
-// reachable does not count.
-func watchMemory() (peak func() uint64) {
-	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	inUse := func() uint64 {
-		metrics.Read(sample)
-		return sample[0].Value.Uint64()
-	}
-	runtime.GC()
-	before, most := inUse(), uint64(0)
-	end, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			select {
-			case <-end:
-				return
-			case <-time.After(5 * time.Millisecond):
-			}
-			if inUse() < before+most+mostMemory {
-				continue
-			}
-			runtime.GC()
-			if now := inUse(); now > before {
-				most = max(most, now-before)
-			}
-		}
-	}()
-	return func() uint64 { close(end); <-ended; return most }
 }
