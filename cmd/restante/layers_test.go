@@ -73,7 +73,7 @@ var layers = map[string]string{
 	"cmd/testbed/site":     "cmd/testbed/rawimap",
 	"cmd/testbed/powercut": "",
 	"cmd/testbed/rawimap":  "",
-	"cmd/testbed/servers":  "cmd/testbed/rawimap",
+	"cmd/testbed/servers":  "cmd/testbed/rawimap cmd/testbed/site",
 	"cmd/restante":         "*", // the only place that knows every implementation
 }
 

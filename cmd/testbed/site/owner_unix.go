@@ -1,6 +1,6 @@
 //go:build unix
 
-package servers
+package site
 
 import (
 	"io/fs"
