@@ -30,6 +30,7 @@ import (
 // of Go's heap. RESTANTE_LONG adds 20 million, which take some minutes and
 // 1 GB of disk.
 func BenchmarkLargeRepository(b *testing.B) {
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(200 << 20)) // as the program has it
 	sizes := []int{5_000_000}
 	if os.Getenv("RESTANTE_LONG") != "" {
 		sizes = append(sizes, 20_000_000)

@@ -393,8 +393,15 @@ func writeTable(w io.Writer, packs []Pack, segments []segmentRef, records iter.S
 // that cannot be had (the disk is full, the cache was deleted or is not ours)
 // in memory.
 func tableOf(dir string, packs []Pack) (*table, error) {
-	var segments []segmentRef
-	var records []record
+	ofSegments, ofRecords := 0, 0
+	for _, p := range packs {
+		ofSegments += len(p.Directory)
+		ofRecords += p.Directory.Blobs()
+	}
+	// An index has up to a million blobs: a slice that grows to that size
+	// leaves four times as much behind.
+	segments := make([]segmentRef, 0, ofSegments)
+	records := make([]record, 0, ofRecords)
 	for i, p := range packs {
 		for _, s := range p.Directory {
 			at := uint32(0)
