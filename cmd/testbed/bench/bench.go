@@ -8,13 +8,12 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"restante/cmd/testbed/site"
@@ -124,32 +123,19 @@ func (b *bench) corpus(ctx context.Context, c Corpus, user string, list []contes
 
 // run runs a program and measures it.
 func (b *bench) run(ctx context.Context, cmd *exec.Cmd) (Sample, string, error) {
-	result := filepath.Join(b.site.Dir, "measured.json")
-	if err := os.Remove(result); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return Sample{}, "", err
-	}
-	wrapped := b.site.Command(b.Self, append([]string{PartFlag, "measure", result, cmd.Path}, cmd.Args[1:]...)...)
-	wrapped.Dir, wrapped.Env = cmd.Dir, cmd.Env
 	b.settle(ctx)
 	before, _ := b.ServerCPU()
-	out, err := b.site.Output(ctx, wrapped)
+	var out strings.Builder
+	u, err := Measure(ctx, b.site, b.Self, cmd, &out)
 	if err != nil {
-		return Sample{}, out, err
+		return Sample{}, out.String(), err
 	}
 	after, known := b.ServerCPU()
-	text, err := os.ReadFile(result)
-	if err != nil {
-		return Sample{}, out, fmt.Errorf("measuring %s: %w", cmd.Path, err)
-	}
-	var u usage
-	if err := json.Unmarshal(text, &u); err != nil {
-		return Sample{}, out, fmt.Errorf("measuring %s: %w", cmd.Path, err)
-	}
 	sample := Sample{Wall: u.Wall.Seconds(), CPU: (u.User + u.System).Seconds(), Server: -1, Peak: u.Peak}
 	if known {
 		sample.Server = (after - before).Seconds()
 	}
-	return sample, out, nil
+	return sample, out.String(), nil
 }
 
 // settle has the disk written, so that nobody pays for what another wrote.

@@ -8,8 +8,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"time"
+
+	"restante/cmd/testbed/site"
 )
 
 // PartFlag, as the first argument of a program, has it call [Part] with the
@@ -36,10 +39,33 @@ func Part(args []string) int {
 	return 0
 }
 
-// A usage is what a program took.
-type usage struct {
+// A Usage is what a program took.
+type Usage struct {
 	Wall, User, System time.Duration
 	Peak               int64 // octets resident at most, 0 if nobody knows
+}
+
+// Measure runs a program of a site to its end, through [Part] of the program
+// self, and writes what it prints to out. An error has what it printed on
+// standard error.
+func Measure(ctx context.Context, s *site.Site, self string, cmd *exec.Cmd, out io.Writer) (u Usage, err error) {
+	result := filepath.Join(s.Dir, "measured.json")
+	if err := os.Remove(result); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return u, err
+	}
+	wrapped := s.Command(self, append([]string{PartFlag, "measure", result, cmd.Path}, cmd.Args[1:]...)...)
+	wrapped.Dir, wrapped.Env = cmd.Dir, cmd.Env
+	if err := s.Stream(ctx, wrapped, out); err != nil {
+		return u, err
+	}
+	text, err := os.ReadFile(result)
+	if err == nil {
+		err = json.Unmarshal(text, &u)
+	}
+	if err != nil {
+		return u, fmt.Errorf("measuring %s: %w", cmd.Path, err)
+	}
+	return u, nil
 }
 
 // measure runs a program and writes what it took into a file.
@@ -52,7 +78,7 @@ func measure(result string, args []string) int {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	began := time.Now()
 	err := cmd.Run()
-	u := usage{Wall: time.Since(began)}
+	u := Usage{Wall: time.Since(began)}
 	if cmd.ProcessState == nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 127

@@ -7,14 +7,14 @@ import (
 	"unicode/utf8"
 )
 
-// none stands where there is nothing to say.
-const none = "–"
+// None stands where there is nothing to say.
+const None = "–"
 
-// A table has a head and rows; the first columns are text, the others numbers.
-type table struct {
-	head  []string
-	rows  [][]string
-	texts int // how many columns are text
+// A Table has a head and rows; the first columns are text, the others numbers.
+type Table struct {
+	Head  []string
+	Rows  [][]string
+	Texts int // how many columns are text
 }
 
 // Text is the report for people.
@@ -22,18 +22,18 @@ func (r *Report) Text() string {
 	var b strings.Builder
 	fmt.Fprintln(&b, r.about())
 	for _, c := range r.Corpora {
-		fmt.Fprintf(&b, "\n%s\n\n%s\n%s\n", c.about(), c.runs().text(), c.ratios())
+		fmt.Fprintf(&b, "\n%s\n\n%s\n%s\n", c.about(), c.runs().Text(), c.ratios())
 	}
-	fmt.Fprintf(&b, "\n%s\n%s\n", r.summary().text(), r.notes())
+	fmt.Fprintf(&b, "\n%s\n%s\n", r.summary().Text(), r.notes())
 	return b.String()
 }
 
 // Markdown is the report for a README.
 func (r *Report) Markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\n%s\n", r.about(), r.summary().markdown())
+	fmt.Fprintf(&b, "%s\n\n%s\n", r.about(), r.summary().Markdown())
 	for _, c := range r.Corpora {
-		fmt.Fprintf(&b, "**%s**: %s\n\n%s\n%s\n\n", c.Name, strings.TrimPrefix(c.about(), c.Name+": "), c.runs().markdown(), c.ratios())
+		fmt.Fprintf(&b, "**%s**: %s\n\n%s\n%s\n\n", c.Name, strings.TrimPrefix(c.about(), c.Name+": "), c.runs().Markdown(), c.ratios())
 	}
 	b.WriteString(r.notes() + "\n")
 	return b.String()
@@ -43,7 +43,7 @@ func (r *Report) Markdown() string {
 func (r *Report) about() string {
 	s := fmt.Sprintf("Measured on %s: %s, %d cores", r.Date.Format("2006-01-02 15:04 UTC"), r.CPU, r.Cores)
 	if r.Memory > 0 {
-		s += ", " + size(r.Memory) + " of memory"
+		s += ", " + Size(r.Memory) + " of memory"
 	}
 	s += ", " + r.System
 	if r.LoadBefore != "" {
@@ -76,7 +76,7 @@ func (r *Report) notes() string {
 }
 
 func (c *CorpusReport) about() string {
-	s := fmt.Sprintf("%s: %s messages in %s folders, %s raw, %s as files", c.Name, count(c.Messages), count(c.Folders), size(c.Raw), size(c.Files))
+	s := fmt.Sprintf("%s: %s messages in %s folders, %s raw, %s as files", c.Name, Count(c.Messages), Count(c.Folders), Size(c.Raw), Size(c.Files))
 	if c.LeftOut > 0 {
 		s += fmt.Sprintf("; %d more were refused by the mail server", c.LeftOut)
 	}
@@ -87,18 +87,18 @@ func (c *CorpusReport) about() string {
 }
 
 // runs is the table of all runs.
-func (c *CorpusReport) runs() table {
-	t := table{head: []string{"program", "run", "wall s", "CPU s", "server CPU s", "peak", "stored", "of raw", "requests", "sent", "fetched"}, texts: 2}
+func (c *CorpusReport) runs() Table {
+	t := Table{Head: []string{"program", "run", "wall s", "CPU s", "server CPU s", "peak", "stored", "of raw", "requests", "sent", "fetched"}, Texts: 2}
 	for _, row := range c.Rows {
 		m := row.Median
-		cells := []string{row.Who, row.Run, seconds(m.Wall), seconds(m.CPU), seconds(m.Server), size(m.Peak), none, none, none, none, none}
+		cells := []string{row.Who, row.Run, seconds(m.Wall), seconds(m.CPU), seconds(m.Server), Size(m.Peak), None, None, None, None, None}
 		if m.Stored > 0 {
-			cells[6], cells[7] = size(m.Stored), percent(float64(m.Stored)/float64(c.Raw))
+			cells[6], cells[7] = Size(m.Stored), percent(float64(m.Stored)/float64(c.Raw))
 		}
 		if row.Who == inDirectory || row.Who == inBucket {
-			cells[8], cells[9], cells[10] = count(m.Requests), size(m.Sent), size(m.Fetched)
+			cells[8], cells[9], cells[10] = Count(m.Requests), Size(m.Sent), Size(m.Fetched)
 		}
-		t.rows = append(t.rows, cells)
+		t.Rows = append(t.Rows, cells)
 	}
 	return t
 }
@@ -124,18 +124,18 @@ func (c *CorpusReport) ratios() string {
 }
 
 // summary has a row for each corpus.
-func (r *Report) summary() table {
-	t := table{head: []string{"corpus", "messages", "raw", "Restante stores", "best other", "ratio", "first backup s", "mbsync s", "ratio", "bare fetch s", "ratio", "nothing changed s", "requests", "peak"}, texts: 1}
+func (r *Report) summary() Table {
+	t := Table{Head: []string{"corpus", "messages", "raw", "Restante stores", "best other", "ratio", "first backup s", "mbsync s", "ratio", "bare fetch s", "ratio", "nothing changed s", "requests", "peak"}, Texts: 1}
 	for _, c := range r.Corpora {
-		cells := []string{c.Name, count(c.Messages), size(c.Raw)}
-		for range t.head[3:] {
-			cells = append(cells, none)
+		cells := []string{c.Name, Count(c.Messages), Size(c.Raw)}
+		for range t.Head[3:] {
+			cells = append(cells, None)
 		}
 		if row := c.row(inDirectory, firstRun); row != nil {
-			cells[3], cells[6], cells[13] = size(row.Median.Stored), seconds(row.Median.Wall), size(row.Median.Peak)
+			cells[3], cells[6], cells[13] = Size(row.Median.Stored), seconds(row.Median.Wall), Size(row.Median.Peak)
 		}
 		if row := c.row(c.Ratios.BestOther, firstRun); row != nil {
-			cells[4], cells[5] = size(row.Median.Stored), times(c.Ratios.Best)
+			cells[4], cells[5] = Size(row.Median.Stored), times(c.Ratios.Best)
 		}
 		if row := c.row(mbsyncName, firstRun); row != nil {
 			cells[7], cells[8] = seconds(row.Median.Wall), times(c.Ratios.Mbsync)
@@ -144,27 +144,27 @@ func (r *Report) summary() table {
 			cells[9], cells[10] = seconds(row.Median.Wall), times(c.Ratios.Bare)
 		}
 		if row := c.row(inDirectory, nothing); row != nil {
-			cells[11], cells[12] = seconds(row.Median.Wall), count(row.Median.Requests)
+			cells[11], cells[12] = seconds(row.Median.Wall), Count(row.Median.Requests)
 		}
-		t.rows = append(t.rows, cells)
+		t.Rows = append(t.Rows, cells)
 	}
 	return t
 }
 
-// text aligns the columns: text to the left, numbers to the right.
-func (t table) text() string {
-	width := make([]int, len(t.head))
-	for _, cells := range append([][]string{t.head}, t.rows...) {
+// Text aligns the columns: text to the left, numbers to the right.
+func (t Table) Text() string {
+	width := make([]int, len(t.Head))
+	for _, cells := range append([][]string{t.Head}, t.Rows...) {
 		for i, cell := range cells {
 			width[i] = max(width[i], utf8.RuneCountInString(cell))
 		}
 	}
 	var b strings.Builder
-	for _, cells := range append([][]string{t.head}, t.rows...) {
+	for _, cells := range append([][]string{t.Head}, t.Rows...) {
 		var line strings.Builder
 		for i, cell := range cells {
 			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell))
-			if i < t.texts {
+			if i < t.Texts {
 				line.WriteString(cell + pad + "  ")
 			} else {
 				line.WriteString(pad + cell + "  ")
@@ -175,19 +175,19 @@ func (t table) text() string {
 	return b.String()
 }
 
-func (t table) markdown() string {
+func (t Table) Markdown() string {
 	var b strings.Builder
 	line := func(cells []string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
-	line(t.head)
-	rule := make([]string, len(t.head))
+	line(t.Head)
+	rule := make([]string, len(t.Head))
 	for i := range rule {
 		rule[i] = "---:"
-		if i < t.texts {
+		if i < t.Texts {
 			rule[i] = "---"
 		}
 	}
 	line(rule)
-	for _, cells := range t.rows {
+	for _, cells := range t.Rows {
 		line(cells)
 	}
 	return b.String()
@@ -195,7 +195,7 @@ func (t table) markdown() string {
 
 func seconds(s float64) string {
 	if s < 0 {
-		return none
+		return None
 	}
 	return strconv.FormatFloat(s, 'f', 2, 64)
 }
@@ -204,13 +204,13 @@ func percent(f float64) string { return strconv.FormatFloat(100*f, 'f', 1, 64) +
 
 func times(f float64) string {
 	if f == 0 {
-		return none
+		return None
 	}
 	return strconv.FormatFloat(f, 'f', 2, 64)
 }
 
-// count writes a number with commas.
-func count(n int64) string {
+// Count writes a number with commas.
+func Count(n int64) string {
 	digits := strconv.FormatInt(n, 10)
 	for i := len(digits) - 3; i > 0; i -= 3 {
 		digits = digits[:i] + "," + digits[i:]
@@ -218,8 +218,8 @@ func count(n int64) string {
 	return digits
 }
 
-// size writes a number of octets.
-func size(n int64) string {
+// Size writes a number of octets.
+func Size(n int64) string {
 	switch {
 	case n >= 10<<30:
 		return fmt.Sprintf("%.0f GiB", float64(n)/(1<<30))

@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -91,15 +92,25 @@ func RunAlone(ctx context.Context, cmd *exec.Cmd) error {
 // Output runs a program and returns what it printed. An error has what it
 // printed on standard error.
 func (s *Site) Output(ctx context.Context, cmd *exec.Cmd) (string, error) {
-	var out, errOut strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &errOut
+	var out strings.Builder
+	err := s.Stream(ctx, cmd, &out)
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w\n%s", err, out.String())
+	}
+	return out.String(), err
+}
+
+// Stream is like [Site.Output], but writes what the program prints to out.
+func (s *Site) Stream(ctx context.Context, cmd *exec.Cmd, out io.Writer) error {
+	var errOut strings.Builder
+	cmd.Stdout, cmd.Stderr = out, &errOut
 	if err := s.Run(ctx, cmd); err != nil {
 		if ctx.Err() != nil {
-			return out.String(), context.Cause(ctx)
+			return context.Cause(ctx)
 		}
-		return out.String(), fmt.Errorf("%s: %w\n%s%s", strings.Join(cmd.Args, " "), err, out.String(), errOut.String())
+		return fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, errOut.String())
 	}
-	return out.String(), nil
+	return nil
 }
 
 // Address is where clients reach the mail server.
