@@ -74,6 +74,7 @@ func subcommands() []subcommand {
 		{"network", "put everything on a bad network, and see", runNetwork},
 		{"nights", "have many accounts backed up for a month of nights, and see", runNights},
 		{"outages", "take servers away from a restante that serves, and see", runOutages},
+		{"scale", "try a million messages, thousands of folders, a huge message", runScale},
 		{"fuzz", "run every fuzz target of the module for a while", runFuzz},
 		{"writers", "have two write into one repository at once, and see", runWriters},
 	}

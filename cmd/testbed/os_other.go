@@ -17,9 +17,10 @@ type role struct {
 	other       bool
 }
 
-func ownGroup(*exec.Cmd)        {}
-func ownSession(*exec.Cmd)      {}
-func sendSignal(int, os.Signal) {}
-func lockFile(*os.File) error   { return errors.ErrUnsupported }
-func serverRole() (role, error) { return role{}, errors.ErrUnsupported }
-func runAs(*exec.Cmd, role)     {}
+func ownGroup(*exec.Cmd)             {}
+func ownSession(*exec.Cmd)           {}
+func sendSignal(int, os.Signal)      {}
+func lockFile(*os.File) error        { return errors.ErrUnsupported }
+func serverRole() (role, error)      { return role{}, errors.ErrUnsupported }
+func runAs(*exec.Cmd, role)          {}
+func freeSpace(string) (int64, bool) { return 0, false }

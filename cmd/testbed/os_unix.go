@@ -91,3 +91,12 @@ func runAs(cmd *exec.Cmd, r role) {
 	}
 	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: r.UID, Gid: r.GID}
 }
+
+// freeSpace is how many octets the file system of a directory has room for.
+func freeSpace(dir string) (n int64, known bool) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return 0, false
+	}
+	return int64(s.Bavail) * int64(s.Bsize), true
+}
