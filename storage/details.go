@@ -34,7 +34,7 @@ type FolderDetails struct {
 	Levels   []string     `cbor:"1,keyasint" json:"levels"`
 	Rights   string       `cbor:"2,keyasint,omitempty" json:"rights,omitempty"` // the account's own (RFC 4314)
 	ACL      []Grant      `cbor:"3,keyasint,omitempty" json:"acl,omitempty"`
-	Quotas   []string     `cbor:"4,keyasint,omitempty" json:"quotas,omitempty"` // names of quota roots
+	Quotas   []string     `cbor:"4,keyasint,omitempty" json:"quotas,omitempty"` // names of quota roots; of many folders that all have the same, only some tell
 	Metadata []Annotation `cbor:"5,keyasint,omitempty" json:"metadata,omitempty"`
 }
 

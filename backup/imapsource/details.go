@@ -35,13 +35,16 @@ func (s *Source) Details(ctx context.Context, folders []backup.Listed, known *st
 	defer c.Bind(ctx)()
 	caps := c.Caps()
 	a := &asking{c: c, acl: caps.Has(imap.CapACL), quota: caps.Has(imap.CapQuota), metadata: caps.Has(imap.CapMetadata),
-		quotas: map[string]storage.Quota{}, refused: map[string]int{}, reason: map[string]error{}}
+		quotas: map[string]storage.Quota{}, roots: map[string]bool{}, refused: map[string]int{}, reason: map[string]error{}}
 	folders = slices.DeleteFunc(slices.Clone(folders), func(f backup.Listed) bool { return f.NoSelect })
 	if a.acl || a.quota || a.metadata {
 		for part := range slices.Chunk(folders, foldersAhead) {
 			if err := a.folders(part, s.libraryNames(part)); err != nil {
 				return nil, err
 			}
+			// Dovecot may add up what is in all folders for each answer, and so take
+			// minutes to say the same of thousands. What 64 have, all have.
+			a.quota = a.quota && len(a.roots) > 1
 		}
 	}
 	if a.metadata || caps.Has(imap.CapMetadataServer) {
@@ -86,8 +89,9 @@ type asking struct {
 	acl, quota, metadata bool
 	found                storage.Details
 	quotas               map[string]storage.Quota
-	octets               int            // kept so far
-	refused              map[string]int // folders, by what was asked
+	roots                map[string]bool // what quota roots folders have, each list as one string
+	octets               int             // kept so far
+	refused              map[string]int  // folders, by what was asked
 	reason               map[string]error
 	serverRefused        error // its own METADATA
 }
@@ -139,6 +143,7 @@ func (a *asking) folders(folders []backup.Listed, names []string) error {
 				a.quotas[root.Root] = quota(root)
 			}
 			slices.Sort(f.Quotas)
+			a.roots[fmt.Sprintf("%q", f.Quotas)] = true
 		}
 		if a.metadata {
 			data, err := q.metadata.Wait()

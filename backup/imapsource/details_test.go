@@ -121,6 +121,33 @@ func TestDetailsAreInTheSnapshot(t *testing.T) {
 	}
 }
 
+// Dovecot may add up what is in all folders for each.
+func TestThatThousandsOfFoldersHaveOneQuotaIsNotAskedOfEach(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		last string // folder of the first flight with another root
+		want int
+	}{"one root": {"", foldersAhead}, "a root of its own": {"Folder 10", 200}} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			chain, script, _ := detailed(t, "QUOTA")
+			for i := range 198 {
+				chain.account.Add(fmt.Sprintf("Folder %d", i), letter(1), ``)
+			}
+			chain.must(script(map[string]imaptest.Handler{"GETQUOTAROOT": func(conn *imaptest.Conn, cmd imaptest.Command) {
+				root := "x"
+				if n, _ := imaptest.Name(cmd.Args); n == c.last {
+					root = "y"
+				}
+				conn.Say("* QUOTAROOT %s %s\r\n* QUOTA %[2]s (STORAGE 1 2)\r\n%s OK\r\n", cmd.Args, root, cmd.Tag)
+			}}))
+			if n := chain.sent(); n["GETQUOTAROOT"] != c.want {
+				t.Errorf("the quota was asked of %d folders", n["GETQUOTAROOT"])
+			}
+		})
+	}
+}
+
 // What Cyrus measures would make every day's details others.
 func TestWhatAServerMeasuresIsLeftOut(t *testing.T) {
 	t.Parallel()
