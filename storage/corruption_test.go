@@ -100,6 +100,8 @@ func (sp *specimen) tailOf(name string) int64 {
 func TestEveryDamageToEveryObjectIsFoundAndNeverGivenOut(t *testing.T) {
 	t.Parallel()
 	sp := mustSpecimen(t)
+	tried := 0
+	t.Cleanup(func() { t.Logf("%d damages to %d objects", tried, len(sp.names)) })
 	for i, name := range sp.names {
 		t.Run(name, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(i), 2))
@@ -108,6 +110,7 @@ func TestEveryDamageToEveryObjectIsFoundAndNeverGivenOut(t *testing.T) {
 			if os.Getenv("RESTANTE_LONG") == "" { // all of it takes some minutes
 				list = list[:min(len(list), 2)]
 			}
+			tried += len(list)
 			for k, d := range list {
 				sp.try(t, d, (i+k)%2 == 0)
 			}

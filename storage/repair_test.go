@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"restante/storage/objects"
@@ -21,6 +22,8 @@ import (
 func TestRepairSavesWhatWasNotHit(t *testing.T) {
 	t.Parallel()
 	sp := mustSpecimen(t)
+	var tried atomic.Int64
+	t.Cleanup(func() { t.Logf("%d damages to %d objects", tried.Load(), len(sp.names)) })
 	for i, name := range sp.names {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -30,6 +33,7 @@ func TestRepairSavesWhatWasNotHit(t *testing.T) {
 			if os.Getenv("RESTANTE_LONG") == "" {
 				list = list[:min(len(list), 1)]
 			}
+			tried.Add(int64(len(list)))
 			for k, d := range list {
 				sp.tryRepair(t, d, (i+k)%2 == 0)
 			}
