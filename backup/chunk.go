@@ -127,6 +127,10 @@ func (j *job) fetch(ctx context.Context, m Mailbox, uids []uint32) ([]uint32, er
 		if err != nil {
 			return &LocalError{Err: fmt.Errorf("folder %q, UID %d: %w", j.name, f.UID, err)}
 		}
+		// After the proof, which is against Body as it is by now.
+		if err := f.unchanged(); err != nil {
+			return &LocalError{Err: fmt.Errorf("folder %q, UID %d: %w", j.name, f.UID, err)}
+		}
 		if saved.Whole {
 			whole++
 			r.o.Log.Warn("a message could not be cut exactly and is stored whole", "account", r.o.Account, "folder", j.name, "uid", f.UID)

@@ -27,6 +27,7 @@ type fakeServer struct {
 	fetchErr func(folder string, uids []uint32) error
 	leaveOut func(folder string, uid uint32) bool // of a FETCH
 	onFetch  func(folder string, uid uint32)
+	onEach   func(f *Fetched) // not with mu held
 	uidsErr  error
 	surveyed func(folder string) error // before UIDs
 	listErr  error                     // with the list
@@ -194,6 +195,9 @@ func (m *fakeMailbox) Fetch(ctx context.Context, uids []uint32, each func(*Fetch
 		m.s.fetched++
 		f := &Fetched{UID: uid, Flags: msg.flags, InternalDate: msg.date, Body: strings.NewReader(msg.body), Size: int64(len(msg.body))}
 		m.s.mu.Unlock()
+		if m.s.onEach != nil {
+			m.s.onEach(f)
+		}
 		if err := each(f); err != nil {
 			return err
 		}

@@ -151,6 +151,9 @@ type Fetched struct {
 	// Body holds Size octets, until each returns.
 	Body io.ReaderAt
 	Size int64
+	// Sum is that of Body as it came; nil where the Source itself can be read
+	// again, as a file.
+	Sum *Sum
 }
 
 // A Header is what a message can be recognised by without reading all of it.

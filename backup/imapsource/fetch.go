@@ -61,7 +61,7 @@ func (m *mailbox) Fetch(ctx context.Context, uids []uint32, each func(*backup.Fe
 			m.source.noteNoFlags(m.folder)
 		}
 		delete(asked, f.uid)
-		return each(&backup.Fetched{UID: f.uid, Key: f.key, Flags: f.flags, FlagsUnknown: !f.hasFlags, InternalDate: f.date, Body: f.body, Size: f.body.size})
+		return each(&backup.Fetched{UID: f.uid, Key: f.key, Flags: f.flags, FlagsUnknown: !f.hasFlags, InternalDate: f.date, Body: f.body, Size: f.body.size, Sum: &f.body.sum})
 	})
 }
 

@@ -22,6 +22,7 @@ const maxMessage = 1 << 32
 type spool struct {
 	io.ReaderAt
 	size int64
+	sum  backup.Sum
 	file *os.File // nil: in memory
 }
 
@@ -31,17 +32,20 @@ func readSpool(r io.Reader, size int64, tempDir string) (*spool, error) {
 	if size > maxMessage {
 		return nil, fmt.Errorf("the server announces a message of %d octets", size)
 	}
+	s := &spool{size: size}
+	r = io.TeeReader(io.LimitReader(r, size), &s.sum)
 	if size <= inMemory {
 		var b bytes.Buffer
 		b.Grow(int(min(size, 64<<10)))
-		n, err := io.Copy(&b, io.LimitReader(r, size))
+		n, err := io.Copy(&b, r)
 		if err == nil && n != size {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
 			return nil, err
 		}
-		return &spool{ReaderAt: bytes.NewReader(b.Bytes()), size: size}, nil
+		s.ReaderAt = bytes.NewReader(b.Bytes())
+		return s, nil
 	}
 	f, err := os.CreateTemp(tempDir, "restante-message-*")
 	if err != nil {
@@ -50,8 +54,8 @@ func readSpool(r io.Reader, size int64, tempDir string) (*spool, error) {
 	if runtime.GOOS != "windows" {
 		os.Remove(f.Name()) // so that nothing of it is left, whatever happens
 	}
-	s := &spool{ReaderAt: f, size: size, file: f}
-	n, err := io.Copy(localWriter{f}, io.LimitReader(r, size))
+	s.ReaderAt, s.file = f, f
+	n, err := io.Copy(localWriter{f}, r)
 	if err == nil && n != size {
 		err = io.ErrUnexpectedEOF
 	}

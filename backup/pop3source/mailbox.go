@@ -99,7 +99,7 @@ func (m *mailbox) Fetch(ctx context.Context, uids []uint32, each func(*backup.Fe
 			}
 			msg.read, msg.key = true, k
 		})
-		return each(&backup.Fetched{UID: msg.uid, Key: k.text(msg.uid), Body: r.body, Size: r.size})
+		return each(&backup.Fetched{UID: msg.uid, Key: k.text(msg.uid), Body: r.body, Size: r.size, Sum: r.sum})
 	})
 	if which, ok := errors.AsType[*pop3conn.MessageError](err); ok {
 		if msg := wanted[which.Number]; msg != nil && m.source.singly() {
@@ -139,8 +139,9 @@ func (s *Source) note(change func(n *notes)) {
 type received struct {
 	body io.ReaderAt // good until the next one
 	size int64
-	key  key   // its digests, and whether it is odd
-	err  error // why the server did not give it
+	sum  *backup.Sum // of body as it came; nil: not known
+	key  key         // its digests, and whether it is odd
+	err  error       // why the server did not give it
 }
 
 // receive reads messages and tells each of every one.
@@ -162,9 +163,9 @@ func (m *mailbox) receive(list []pop3conn.Listed, each func(l pop3conn.Listed, r
 		if err != nil {
 			return err
 		}
-		r := &received{body: body, size: m.spool.size}
+		r := &received{body: body, size: m.spool.size, sum: &m.spool.sum}
 		if b.Undoubled(l.Size) {
-			r.body, r.size = dotted{r.body}, r.size+1
+			r.body, r.size, r.sum = dotted{r.body}, r.size+1, nil
 			b.Oddity &^= pop3conn.DotFirst | pop3conn.LoneDot
 		} else if l.Size == b.Size {
 			b.Oddity &^= pop3conn.DotFirst

@@ -23,13 +23,14 @@ type spool struct {
 	file    *os.File      // nil: all is in buf
 	out     *bufio.Writer // to file: a message may come in pieces of two octets
 	size    int64
+	sum     backup.Sum
 }
 
 // clear makes room for the next message.
 func (s *spool) clear() {
 	s.drop()
 	s.buf.Reset()
-	s.size = 0
+	s.size, s.sum = 0, backup.Sum{}
 }
 
 // drop lets go of the message at hand.
@@ -43,6 +44,7 @@ func (s *spool) drop() {
 
 func (s *spool) Write(p []byte) (int, error) {
 	s.size += int64(len(p))
+	s.sum.Write(p)
 	if s.file == nil && s.buf.Len()+len(p) <= inMemory {
 		return s.buf.Write(p)
 	}
