@@ -1,6 +1,8 @@
 // Package crash ends Restante at random moments, with a kill -9, and proves
 // what is promised for that case: [Backups] and [Restores]. [Writers] has two
-// of them write into one repository at the same time.
+// of them write into one repository at the same time, [Pruners] kills those that
+// write and prune beside each other, and [Network] has all of them on a bad
+// network.
 //
 // What is there afterwards is compared with what the mail server has by a
 // client that shares no code with Restante.

@@ -1,5 +1,6 @@
 // Package queuetest has what tests of a queue and of what is made of one need:
-// a [Clock] that is set by hand.
+// a [Clock] that is set by hand, and a [FaultyDatabase] of whose operations one
+// fails, at each of some [Points].
 package queuetest
 
 import (
