@@ -14,8 +14,8 @@ func (t *trial) folders(ctx context.Context, n int) error {
 	if err := t.prepare(ctx, names, 2*n); err != nil {
 		return err
 	}
-	if _, err := t.backup(ctx, "first backup", 2*n, 2*n); err != nil {
+	if _, err := t.backup(ctx, first, 2*n, 2*n); err != nil {
 		return err
 	}
-	return t.nothingChanged(ctx, 2*n)
+	return t.nothingChanged(ctx, 2*n, mostCold)
 }

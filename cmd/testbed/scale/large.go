@@ -33,10 +33,11 @@ func (t *trial) large(ctx context.Context, octets int) error {
 	if err != nil {
 		return err
 	}
-	if _, err := t.backup(ctx, "first backup", 1, 1); err != nil {
+	if _, err := t.backup(ctx, first, 1, 1); err != nil {
 		return err
 	}
-	if err := t.nothingChanged(ctx, 1); err != nil {
+	// Its packs are many, and there may be no index yet.
+	if err := t.nothingChanged(ctx, 1, mostCold+mostPacks); err != nil {
 		return err
 	}
 	want := hex.EncodeToString(sum.Sum(nil))

@@ -39,7 +39,7 @@ func (t *trial) firstOnly(ctx context.Context, messages int) error {
 	if err := t.prepare(ctx, manyFolders, messages); err != nil {
 		return err
 	}
-	_, err := t.backup(ctx, "first backup", messages, messages)
+	_, err := t.backup(ctx, first, messages, messages)
 	return err
 }
 
@@ -48,7 +48,7 @@ func (t *trial) messages(ctx context.Context, messages int) error {
 	if err := t.firstOnly(ctx, messages); err != nil {
 		return err
 	}
-	if err := t.nothingChanged(ctx, messages); err != nil {
+	if err := t.nothingChanged(ctx, messages, mostCold); err != nil {
 		return err
 	}
 	folder := manyFolders[1]
