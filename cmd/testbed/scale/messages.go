@@ -100,7 +100,7 @@ func (t *trial) open(ctx context.Context, folder string, messages, flagged int) 
 		return err
 	}
 	s := &Step{Trial: t.name, What: fmt.Sprintf("ls of %s, no cache", bench.Count(int64(messages))), Usage: u, Note: fmt.Sprintf("first messages after %.2f s", listed.first.Seconds())}
-	s.atMost("memory", u.Peak, mostMemory)
+	s.atMost("octets of memory", u.Peak, mostMemory)
 	if listed.first > mostOpening && !t.Untimed {
 		s.Broken = append(s.Broken, fmt.Sprintf("at most %v", mostOpening))
 	}

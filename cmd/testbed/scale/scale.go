@@ -174,7 +174,7 @@ func (t *trial) run(ctx context.Context, what, command string, args ...string) (
 		return nil, "", fmt.Errorf("%s: %w\n%s", what, err, out.String())
 	}
 	s := &Step{Trial: t.name, What: what, Usage: u, Turns: int(t.turns.count.Load())}
-	s.atMost("memory", u.Peak, mostMemory)
+	s.atMost("octets of memory", u.Peak, mostMemory)
 	t.report.Steps = append(t.report.Steps, s)
 	return s, out.String(), nil
 }

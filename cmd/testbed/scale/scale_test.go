@@ -32,7 +32,7 @@ func TestASmallShare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report, err := Run(t.Context(), s, program, Options{Messages: 1000, Folders: 100, Large: 16 << 20, Maildir: true, Untimed: true, Self: os.Args[0]})
+	report, err := Run(t.Context(), s, program, Options{Messages: 500, Folders: 60, Large: 16 << 20, Maildir: true, Untimed: true, Self: os.Args[0]})
 	t.Logf("\n%v", report)
 	if err != nil {
 		t.Fatal(err)
