@@ -111,6 +111,9 @@ func (c *checker) keys(ctx context.Context) error {
 	c.vaults = map[ID]*vault{}
 	for id := range c.state.Vaults {
 		v, err := c.repo.vault(ctx, id)
+		if err != nil && !gone(err) {
+			return err // with nothing of the vault looked at, it would be no check
+		}
 		if err != nil {
 			c.found(vaultName(id), "%v; nothing of this vault can be read", err)
 			continue

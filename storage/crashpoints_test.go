@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"os"
 	"testing"
 	"testing/synctest"
 
@@ -20,6 +21,16 @@ const dead objectstest.Fault = "dead"
 // also where do got through because it had tried again.
 func everyCrashPoint(t *testing.T, base objects.Store, do func(context.Context, objects.Store) error, after func(t *testing.T, store *objects.Memory, told error)) {
 	t.Helper()
+	crashPoints(t, 1, base, do, after)
+}
+
+// crashPoints is everyCrashPoint for one operation in so many, or, under
+// RESTANTE_LONG, for each.
+func crashPoints(t *testing.T, stride int, base objects.Store, do func(context.Context, objects.Store) error, after func(t *testing.T, store *objects.Memory, told error)) {
+	t.Helper()
+	if os.Getenv("RESTANTE_LONG") != "" {
+		stride = 1
+	}
 	var operations []objectstest.Op
 	synctest.Test(t, func(t *testing.T) {
 		store := objectstest.NewFaulty(copyStore(t, base), 1)
@@ -30,6 +41,9 @@ func everyCrashPoint(t *testing.T, base objects.Store, do func(context.Context, 
 	})
 	points, failed := 0, 0
 	for k, op := range operations {
+		if k%stride != 0 {
+			continue
+		}
 		for _, fault := range []objectstest.Fault{dead, objectstest.FailBefore, objectstest.FailAfter, objectstest.FailLate} {
 			if fault == objectstest.FailLate && op&objectstest.Write == 0 {
 				continue // it would strike the next write, which has its own turn
