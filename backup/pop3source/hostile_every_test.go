@@ -3,6 +3,8 @@ package pop3source
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"os"
 	"strings"
 	"sync/atomic"
 
@@ -65,8 +67,13 @@ func mischiefs() (list []hostile) {
 }
 
 // cutAnswers are scripts in which the connection of one session is lost behind
-// so many octets of an answer, on a later night.
+// so many octets of an answer, on a later night: each number of octets, or a
+// share of them, another one each time.
 func cutAnswers() (list []hostile) {
+	step := 1
+	if os.Getenv("RESTANTE_LONG") == "" {
+		step = 7
+	}
 	for _, answer := range []struct{ verb, text string }{
 		{"CAPA", "+OK\r\nUSER\r\nTOP\r\nUIDL\r\n.\r\n"},
 		{"LIST", "+OK\r\n1 56\r\n2 56\r\n3 60\r\n4 70\r\n5 100\r\n6 56\r\n.\r\n"},
@@ -74,7 +81,7 @@ func cutAnswers() (list []hostile) {
 		{"TOP", "+OK\r\nFrom: ann@example.org\r\nSubject: 0\r\n\r\n.\r\n"},
 		{"RETR", "+OK\r\n" + pop3test.Stuff(late)},
 	} {
-		for n := range len(answer.text) {
+		for n := rand.IntN(step); n < len(answer.text); n += step {
 			list = append(list, hostile{name: fmt.Sprintf("%s is cut behind %d octets, once", answer.verb, n), setup: func(s *stage) {
 				var done atomic.Bool
 				s.Caps = "USER\r\nTOP\r\nUIDL\r\n" + strings.Repeat("PIPELINING\r\n", n%2)
