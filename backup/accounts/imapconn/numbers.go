@@ -2,6 +2,7 @@ package imapconn
 
 import (
 	"bytes"
+	"cmp"
 	"math"
 	"slices"
 	"sort"
@@ -57,10 +58,7 @@ func (s numbers) sorted() numbers {
 		return s
 	}
 	slices.SortFunc(s, func(a, b span) int {
-		if a.lo != b.lo {
-			return int(int64(a.lo) - int64(b.lo))
-		}
-		return int(int64(a.hi) - int64(b.hi))
+		return cmp.Or(cmp.Compare(a.lo, b.lo), cmp.Compare(a.hi, b.hi))
 	})
 	out := s[:1]
 	for _, x := range s[1:] {
