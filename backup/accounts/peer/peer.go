@@ -143,8 +143,8 @@ func Text(s string) string {
 	}, strings.ToValidUTF8(s, "\uFFFD")))
 }
 
-// Lower is text with ASCII letters in lower case, octet for octet.
-func Lower(text string) string {
+// lower is text with ASCII letters in lower case, octet for octet.
+func lower(text string) string {
 	b := []byte(text)
 	for i, c := range b {
 		if 'A' <= c && c <= 'Z' {

@@ -23,9 +23,9 @@ func (s *Secrets) Keep(secret string) {
 	if len(secret) < leastSecret {
 		return
 	}
-	s.forms = append(s.forms, Lower(secret), Lower(base64.StdEncoding.EncodeToString([]byte(secret))))
+	s.forms = append(s.forms, lower(secret), lower(base64.StdEncoding.EncodeToString([]byte(secret))))
 	if q := strconv.Quote(secret); q[1:len(q)-1] != secret {
-		s.forms = append(s.forms, Lower(q[1:len(q)-1]))
+		s.forms = append(s.forms, lower(q[1:len(q)-1]))
 	}
 }
 
@@ -45,7 +45,7 @@ func (s *Secrets) Hide(text string) string { return s.hide(text, 0) }
 // of one of so many quotation marks, and the end of one behind it, since what an
 // error quotes is cut somewhere.
 func (s *Secrets) hide(text string, quotes int) string {
-	low := Lower(text)
+	low := lower(text)
 	hide := make([]bool, len(text))
 	hidden := false
 	mark := func(from, to int) {
