@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -406,4 +407,10 @@ func TestInitThatWasInterruptedAtOnce(t *testing.T) {
 	if !errors.Is(err, ErrNoRepository) || !strings.Contains(err.Error(), "run init again") {
 		t.Error(err)
 	}
+}
+
+// packs lists the live packs.
+func (r *Repository) packs() (list []ledger.Pack) {
+	r.ledger.View(func(s *ledger.State) { list = slices.Collect(maps.Values(s.Packs)) })
+	return list
 }

@@ -194,12 +194,6 @@ func (r *Repository) Since(account string, p Point) ([]Snapshot, error) {
 	return list[i:], nil
 }
 
-// packs lists the live packs.
-func (r *Repository) packs() (list []ledger.Pack) {
-	r.ledger.View(func(s *ledger.State) { list = slices.Collect(maps.Values(s.Packs)) })
-	return list
-}
-
 // Marks of snapshots.
 const (
 	Partial    = ledger.Partial

@@ -94,18 +94,6 @@ func (s *stage) say(verb, text string) {
 	s.on(verb, func(c *pop3test.Conn, _ string) { c.Say("%s", text) })
 }
 
-// sayOnce has a text answer a command the first time.
-func (s *stage) sayOnce(verb, text string) {
-	var once atomic.Bool
-	s.on(verb, func(c *pop3test.Conn, command string) {
-		if once.CompareAndSwap(false, true) {
-			c.Say("%s", text)
-			return
-		}
-		c.Default(command)
-	})
-}
-
 // password is nothing that a server or a message says by chance.
 const password = "Xyzzy7-open.plugh"
 
