@@ -1,12 +1,24 @@
 package restore
 
-import "strconv"
+import (
+	"crypto/sha256"
+	"strconv"
+)
 
 // byID is a map from IDs of messages in a target. Most are UIDs, which take
-// little room as numbers.
+// little room as numbers. Others are names of files and the like, of which a
+// hash takes less.
 type byID[T any] struct {
 	numbers map[uint32]T
-	others  map[string]T
+	others  map[idHash]T
+}
+
+// An idHash is so long that nobody finds two IDs that have the same one.
+type idHash [16]byte
+
+func hashOfID(id string) idHash {
+	sum := sha256.Sum256([]byte(id))
+	return idHash(sum[:16])
 }
 
 // number is an ID as a number, where that gives the ID back.
@@ -23,7 +35,7 @@ func (b *byID[T]) get(id string) (v T, ok bool) {
 		v, ok = b.numbers[n]
 		return v, ok
 	}
-	v, ok = b.others[id]
+	v, ok = b.others[hashOfID(id)]
 	return v, ok
 }
 
@@ -36,9 +48,9 @@ func (b *byID[T]) put(id string, v T) {
 		return
 	}
 	if b.others == nil {
-		b.others = map[string]T{}
+		b.others = map[idHash]T{}
 	}
-	b.others[id] = v
+	b.others[hashOfID(id)] = v
 }
 
 func (b *byID[T]) remove(id string) {
@@ -46,7 +58,7 @@ func (b *byID[T]) remove(id string) {
 		delete(b.numbers, n)
 		return
 	}
-	delete(b.others, id)
+	delete(b.others, hashOfID(id))
 }
 
 // A shortID stands for an ID: a number, or the number of another ID.
@@ -55,26 +67,16 @@ type shortID struct {
 	other bool
 }
 
-// shortIDs knows the IDs that are no numbers.
-type shortIDs struct {
-	others []string
-	number map[string]uint32
-}
+// shortIDs knows the IDs that are no numbers, each of which it is asked for
+// once.
+type shortIDs struct{ others []string }
 
 func (s *shortIDs) short(id string) shortID {
 	if n, is := number(id); is {
 		return shortID{n, false}
 	}
-	n, ok := s.number[id]
-	if !ok {
-		if s.number == nil {
-			s.number = map[string]uint32{}
-		}
-		n = uint32(len(s.others))
-		s.number[id] = n
-		s.others = append(s.others, id)
-	}
-	return shortID{n, true}
+	s.others = append(s.others, id)
+	return shortID{uint32(len(s.others) - 1), true}
 }
 
 func (s *shortIDs) long(id shortID) string {

@@ -23,7 +23,6 @@ type matcher struct {
 	// seen is what is known of messages in the folder, by their IDs.
 	seen  byID[sight]
 	reads int // messages that were read so far
-	names shortIDs
 	// archived are digests of messages in the archive that were not found.
 	archived map[storage.BlobID]digest
 	// lasting is the Box's, if it is a ChangingBox.
@@ -182,6 +181,7 @@ type look struct {
 	ids        map[[4]byte]bool // Message-IDs of the others
 	sizes      map[int64]bool   // and what the target says of their sizes
 	candidates []candidate
+	names      shortIDs // of the candidates
 	unread     int64
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"restante/storage"
 )
@@ -41,6 +42,9 @@ const (
 	// octets.
 	batchMessages = 128
 	batchBytes    = 8 << 20
+	// Folders are compared at the same time as long as they have no more messages
+	// together: some hundred octets are kept of each meanwhile.
+	mostTogether = 1 << 18
 	// mostFailures is how many failures in a row end a restore.
 	mostFailures = 6
 	// mostTries is how often a connection may be lost over one message before it
@@ -84,7 +88,15 @@ func (r *run) all(ctx context.Context, groups []Group) error {
 	}
 	r.o.Progress.at("comparing")
 	r.o.Progress.Folders.Store(int64(len(r.folders)))
-	err := r.each(ctx, (*folder).plan)
+	together := semaphore.NewWeighted(mostTogether)
+	err := r.each(ctx, func(f *folder, ctx context.Context) error {
+		size := min(max(0, f.group.Folder.Messages), mostTogether)
+		if err := together.Acquire(ctx, size); err != nil {
+			return context.Cause(ctx)
+		}
+		defer together.Release(size)
+		return f.plan(ctx)
+	})
 	r.leaveOut()
 	if err != nil {
 		return err
