@@ -89,3 +89,24 @@ func TestMessagesThatAreKnownTakeLittleMemory(t *testing.T) {
 		t.Errorf("%d octets are still held", left)
 	}
 }
+
+// There may be a million of them, too. Not parallel either.
+func TestNamesOfFilesThatAreKnownTakeLittleMemory(t *testing.T) {
+	const many = 100_000
+	before := heap()
+	var known byID[sight]
+	name := func(n int) string { return fmt.Sprintf("1700000000.M%dP12345Q%d.somebodys-computer.example.org", n, n) }
+	for n := range many {
+		known.put(name(n), sight{known: true})
+	}
+	each := float64(heap()-before) / many
+	t.Logf("%.0f octets for each message", each)
+	if each > 120 {
+		t.Errorf("each message takes %.0f octets", each)
+	}
+	for n := range many {
+		if _, ok := known.get(name(n)); !ok {
+			t.Fatalf("%s is not known", name(n))
+		}
+	}
+}
