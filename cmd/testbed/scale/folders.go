@@ -17,5 +17,8 @@ func (t *trial) folders(ctx context.Context, n int) error {
 	if _, err := t.backup(ctx, first, 2*n, 2*n); err != nil {
 		return err
 	}
-	return t.nothingChanged(ctx, 2*n, mostCold)
+	if err := t.nothingChanged(ctx, 2*n); err != nil {
+		return err
+	}
+	return t.nothingAtHand(ctx, 2*n, mostCold)
 }

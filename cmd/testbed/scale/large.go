@@ -36,8 +36,10 @@ func (t *trial) large(ctx context.Context, octets int) error {
 	if _, err := t.backup(ctx, first, 1, 1); err != nil {
 		return err
 	}
-	// Its packs are many, and there may be no index yet.
-	if err := t.nothingChanged(ctx, 1, mostCold+mostPacks); err != nil {
+	if err := t.nothingChanged(ctx, 1); err != nil {
+		return err
+	}
+	if err := t.nothingAtHand(ctx, 1, mostCold+mostApart); err != nil {
 		return err
 	}
 	want := hex.EncodeToString(sum.Sum(nil))

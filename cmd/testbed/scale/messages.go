@@ -48,7 +48,7 @@ func (t *trial) messages(ctx context.Context, messages int) error {
 	if err := t.firstOnly(ctx, messages); err != nil {
 		return err
 	}
-	if err := t.nothingChanged(ctx, messages, mostCold); err != nil {
+	if err := t.nothingChanged(ctx, messages); err != nil {
 		return err
 	}
 	folder := manyFolders[1]
@@ -77,6 +77,9 @@ func (t *trial) messages(ctx context.Context, messages int) error {
 		return err
 	}
 	s.atMost("requests", s.Requests, mostOne)
+	if err := t.nothingAtHand(ctx, messages, mostCold+mostApart); err != nil {
+		return err
+	}
 	if err := t.open(ctx, folder, messages/len(manyFolders), flagged); err != nil {
 		return err
 	}
