@@ -57,7 +57,7 @@ schedules/calendar                 ParseWindow minutes weekday < FuzzWindow
 schedules/metrics                  snapshotOf < - // as cameOf
 schedules/queue                    place < FuzzPlace
 schedules/retention                NewRule Parse parseWithin < FuzzParse
-storage                            Details folder record snapshot vault UnmarshalCBOR < FuzzRecords
+storage                            Details folder record rootOf snapshot vault UnmarshalCBOR < FuzzRecords
 storage                            FolderLevels < FuzzFolderName
 storage                            ParsePoint ParseTime parseAge < FuzzPoint
 storage                            parseConfig < FuzzConfig
@@ -71,8 +71,8 @@ storage/internal/pack              ParseDirectory < FuzzParseDirectory
 storage/internal/pack              ReadDirectory < FuzzReadDirectory
 storage/internal/seal              Open < FuzzOpen
 storage/internal/seal              decompress < FuzzDecompress
-storage/ledger                     Clone Import openCheckpoint < FuzzCheckpoint
-storage/ledger                     body open apply readable < FuzzEntry FuzzWritten
+storage/ledger                     Adopt Clone Import openCheckpoint pass < FuzzCheckpoint
+storage/ledger                     body open peek apply readable < FuzzEntry FuzzWritten
 storage/mailfiles                  HeaderFlags bits endField < FuzzHeaderFlags
 storage/mailfiles                  decodeLevel decodeRun decodeUTF7 < FuzzUTF7
 storage/mailfiles                  isEscape unescape < FuzzLevelsRoundTrip FuzzFolderNames
