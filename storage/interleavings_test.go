@@ -110,9 +110,7 @@ func (x *exploration) run() error {
 	over := false
 	for w.settle() {
 		if w.wrong != nil || over {
-			for _, a := range w.actors {
-				w.crash(a)
-			}
+			w.crashAll()
 			continue
 		}
 		branches := x.branches(w, left)

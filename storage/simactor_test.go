@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"restante/storage/objects/objectstest"
+	"testing/synctest"
 	"time"
+
+	"restante/storage/objects/objectstest"
 )
 
 // A simActor is a machine.
@@ -126,4 +128,13 @@ func (w *simWorld) crash(a *simActor) {
 	}
 	w.parked = rest
 	a.life.die()
+}
+
+// crashAll ends all processes, one after another: what one of them does on its
+// way out comes before what the next does.
+func (w *simWorld) crashAll() {
+	for _, a := range w.actors {
+		w.crash(a)
+		synctest.Wait()
+	}
 }

@@ -113,9 +113,7 @@ func (w *simWorld) run() {
 	}
 	for w.settle() {
 		if w.wrong != nil {
-			for _, a := range w.actors {
-				w.crash(a)
-			}
+			w.crashAll()
 			continue
 		}
 		w.step()
