@@ -38,6 +38,11 @@ func (x *repairer) survey(ctx context.Context) error {
 			continue // nothing of the vault can be read
 		}
 		if err == nil {
+			// Now, since reading directories brings boxes into the cache as the store
+			// has them, and a survey those that are better.
+			err = v.withIndex(ctx, func() error { return nil })
+		}
+		if err == nil {
 			err = x.surveyPack(ctx, v, p)
 		}
 		if err != nil {
