@@ -57,15 +57,11 @@ func runBench(ctx context.Context, o options, args []string) error {
 	if err := providePrograms(ctx, o, benchPackages); err != nil {
 		return err
 	}
-	b, err := startBed(ctx, o)
+	b, s, err := startSite(ctx, o, "bench")
 	if err != nil {
 		return err
 	}
 	defer b.close()
-	s, err := b.site("bench")
-	if err != nil {
-		return err
-	}
 	s.TLS = tls
 	server := b.daemon("dovecot")
 	bo.ServerCPU = func() (time.Duration, bool) { return groupCPU(-server.pid) }

@@ -104,15 +104,11 @@ func runCrash(ctx context.Context, o options, args []string, name, usage string,
 	if flags.NArg() > 0 || co.N < 1 || co.Messages < 1 {
 		return fmt.Errorf("%s takes flags only, and numbers above 0", name)
 	}
-	b, err := startBed(ctx, o)
+	b, s, err := startSite(ctx, o, name)
 	if err != nil {
 		return err
 	}
 	defer b.close()
-	s, err := b.site(name)
-	if err != nil {
-		return err
-	}
 	fmt.Printf("%s: seed %d, %d messages, repository in %s\n", name, co.Seed, co.Messages, map[bool]string{false: "a directory", true: "the S3 server"}[co.Bucket])
 	program, err := s.Build(ctx)
 	if err != nil {

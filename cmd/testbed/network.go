@@ -40,15 +40,11 @@ func runNetwork(ctx context.Context, o options, args []string) error {
 	if flags.NArg() > 0 || no.N < 1 || no.Messages < 1 {
 		return errors.New("network takes flags only, and numbers above 0")
 	}
-	b, err := startBed(ctx, o)
+	b, s, err := startSite(ctx, o, "network")
 	if err != nil {
 		return err
 	}
 	defer b.close()
-	s, err := b.site("network")
-	if err != nil {
-		return err
-	}
 	no.Database = b.env["TESTBED_POSTGRES"]
 	fmt.Printf("network: seed %d, for %v, %d machines, repository in %s\n", no.Seed, no.For, no.N, map[bool]string{false: "a directory", true: "the S3 server"}[no.Bucket])
 	program, err := s.Build(ctx)

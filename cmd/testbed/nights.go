@@ -62,15 +62,11 @@ func runNights(ctx context.Context, o options, args []string) error {
 		return errors.New("there is no mail that the server would give back as it is")
 	}
 	rand.New(rand.NewPCG(no.Seed, 3)).Shuffle(len(no.Mail), func(i, j int) { no.Mail[i], no.Mail[j] = no.Mail[j], no.Mail[i] })
-	b, err := startBed(ctx, o)
+	b, s, err := startSite(ctx, o, "nights")
 	if err != nil {
 		return err
 	}
 	defer b.close()
-	s, err := b.site("nights")
-	if err != nil {
-		return err
-	}
 	if no.Machines > 1 {
 		no.Database = b.env["TESTBED_POSTGRES"]
 	}

@@ -56,15 +56,11 @@ func runOutages(ctx context.Context, o options, args []string) error {
 	}
 	defer bouncer.close()
 	o.policy = bouncer.url()
-	b, err := startBed(ctx, o)
+	b, s, err := startSite(ctx, o, "outages")
 	if err != nil {
 		return err
 	}
 	defer b.close()
-	s, err := b.site("outages")
-	if err != nil {
-		return err
-	}
 	oo.Database, oo.Refuse = b.env["TESTBED_POSTGRES"], bouncer.refuse
 	oo.Kill = func() { b.daemon("postgresql").stop() }
 	oo.Revive = func() error { return b.again(ctx, b.daemon("postgresql"), postgresAnswers(oo.Database)) }

@@ -46,15 +46,11 @@ func runScale(ctx context.Context, o options, args []string) error {
 	if so.Self, err = os.Executable(); err != nil {
 		return fmt.Errorf("finding the testbed's own program: %w", err)
 	}
-	b, err := startBed(ctx, o)
+	b, s, err := startSite(ctx, o, "scale")
 	if err != nil {
 		return err
 	}
 	defer b.close()
-	s, err := b.site("scale")
-	if err != nil {
-		return err
-	}
 	// A file takes a block of 4 KiB and its name, here, in the account that is
 	// restored to and, at most, in the repository.
 	const room = 10 << 10

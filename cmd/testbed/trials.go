@@ -25,6 +25,20 @@ func (b *bed) site(name string) (*site.Site, error) {
 	return s, nil
 }
 
+// startSite starts all servers for a subcommand. The bed must be closed.
+func startSite(ctx context.Context, o options, name string) (*bed, *site.Site, error) {
+	b, err := startBed(ctx, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := b.site(name)
+	if err != nil {
+		b.close()
+		return nil, nil, err
+	}
+	return b, s, nil
+}
+
 // run runs a program to its end; the keeper knows of it meanwhile. The end of
 // the context is a kill -9, also for what the program started.
 func (b *bed) run(ctx context.Context, cmd *exec.Cmd) error {
