@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/oklog/ulid/v2"
 
@@ -41,7 +42,7 @@ type Repaired struct {
 	// Adopted are packs that no entry that can be read names.
 	Adopted int `json:"packs_adopted"`
 	// Found are snapshots that no entry that can be read names.
-	Found []Snapshot `json:"-"`
+	Found []FoundSnapshot `json:"snapshots_found"`
 	// Indexes is how many are written anew.
 	Indexes int `json:"indexes"`
 	// Put are objects that are put back from this machine's cache.
@@ -54,6 +55,16 @@ type Repaired struct {
 	Snapshots []DamagedSnapshot `json:"snapshots"`
 	// ByHand are findings about objects that a repair does not put right.
 	ByHand []Finding `json:"by_hand"`
+}
+
+// A FoundSnapshot is one of FoundAccount that a repair made, or, of a dry run,
+// would make under another id.
+type FoundSnapshot struct {
+	Snapshot Snapshot  `json:"-"`
+	ID       string    `json:"id"`
+	Stored   time.Time `json:"stored"`
+	Messages int64     `json:"messages"`
+	Folders  int       `json:"folders"`
 }
 
 // A DamagedPack is a pack that is not as it must be.
@@ -124,7 +135,8 @@ func (r *Repository) Repair(ctx context.Context, o RepairOptions) (*Repaired, er
 		o.Progress = func(CheckProgress) {}
 	}
 	x := &repairer{opened: r, o: o, wrecks: map[ulid.ULID]*wreck{}, result: Repaired{
-		Packs: []DamagedPack{}, Put: []string{}, Losses: []Loss{}, Snapshots: []DamagedSnapshot{}, ByHand: []Finding{}, Found: []Snapshot{}}}
+		Packs: []DamagedPack{}, Put: []string{}, Losses: []Loss{}, Snapshots: []DamagedSnapshot{}, ByHand: []Finding{},
+		Entries: []uint64{}, Skipped: []uint64{}, Found: []FoundSnapshot{}}}
 	x.repo = r.bare()
 	defer x.repo.Close()
 	if err := x.openLedger(ctx); err != nil {
@@ -162,7 +174,8 @@ type repairer struct {
 	missing  []string         // config and key slots
 	sizes    map[string]int64 // of packs in the store
 	wrecks   map[ulid.ULID]*wreck
-	adopted  []ledger.Pack
+	adopted  []ledger.Pack // that no entry names
+	found    []Snapshot    // in them
 }
 
 // sort looks what the findings are about.

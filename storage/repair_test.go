@@ -99,17 +99,15 @@ func (sp *specimen) tryRepair(t *testing.T, d damage, warm bool) {
 		sp.wantClean(t, what, r)
 		return
 	}
-	if last := sp.healing(d); last != nil {
-		if err := last(t, r); err != nil {
-			t.Errorf("%s: backup after the repair: %v", what, err)
-			return
-		}
-		healed := sp.opened(t, store)
-		if err := sp.everything(t, healed); err != nil {
-			t.Errorf("%s: the backup brought all again, and yet: %v", what, err)
-		}
-		healed.Close()
+	if err := sp.bringAgain(t, r); err != nil {
+		t.Errorf("%s: backup after the repair: %v", what, err)
+		return
 	}
+	healed := sp.opened(t, store)
+	if err := sp.everything(t, healed); err != nil {
+		t.Errorf("%s: the backup brought all again, and yet: %v", what, err)
+	}
+	healed.Close()
 	if _, err := r.Repair(t.Context(), RepairOptions{GiveUp: true}); err != nil {
 		t.Errorf("%s: giving up: %v", what, err)
 		return
@@ -233,30 +231,24 @@ func (sp *specimen) wantReadable(t *testing.T, what string, d damage, r *Reposit
 	}
 }
 
-// healing returns a backup of all mail that the specimen's last snapshots have,
-// as a source would bring that still has everything; nil where the vault itself
-// is lost.
-func (sp *specimen) healing(d damage) func(t *testing.T, r *Repository) error {
-	if kind(d.name) == "vaults" {
-		return nil
-	}
-	return func(t *testing.T, r *Repository) error {
-		for _, s := range sp.mail { // older ones have mail that the newest lacks
-			w, err := r.Writer(t.Context(), s.snapshot.Vault)
-			if err != nil {
-				return err
-			}
-			defer w.Close()
-			snap := Snapshot{ID: NewID(), Account: "healing", Started: 1}
-			if err := saveAgain(t.Context(), w, s, &snap); err != nil {
-				return err
-			}
-			if err := w.Commit(t.Context(), []Snapshot{snap}, nil, nil); err != nil {
-				return err
-			}
+// bringAgain backs up all mail that the specimen's snapshots have, as a source
+// would bring it that still has everything.
+func (sp *specimen) bringAgain(t *testing.T, r *Repository) error {
+	for _, s := range sp.mail { // older ones have mail that the newest lacks
+		w, err := r.Writer(t.Context(), s.snapshot.Vault)
+		if err != nil {
+			return err
 		}
-		return nil
+		defer w.Close()
+		snap := Snapshot{ID: NewID(), Account: "again", Started: 1}
+		if err := saveAgain(t.Context(), w, s, &snap); err != nil {
+			return err
+		}
+		if err := w.Commit(t.Context(), []Snapshot{snap}, nil, nil); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // saveAgain saves the messages of a snapshot, and its folders as they were.
@@ -310,21 +302,17 @@ func (sp *specimen) everything(t *testing.T, r *Repository) error {
 					return err
 				}
 				var b bytes.Buffer
-				if err := r.WriteMessage(t.Context(), &b, s.snapshot.Vault, m.Recipe); err != nil || !bytes.Equal(b.Bytes(), want[i].octets) {
-					return fmt.Errorf("snapshot %s: message %d: %w", s.snapshot.ID.Short(), m.UID, cmpErr(err))
+				if err := r.WriteMessage(t.Context(), &b, s.snapshot.Vault, m.Recipe); err != nil {
+					return fmt.Errorf("snapshot %s: message %d: %w", s.snapshot.ID.Short(), m.UID, err)
+				}
+				if !bytes.Equal(b.Bytes(), want[i].octets) {
+					return fmt.Errorf("snapshot %s: message %d: %w", s.snapshot.ID.Short(), m.UID, errOtherMail)
 				}
 				i++
 			}
 		}
 	}
 	return nil
-}
-
-func cmpErr(err error) error {
-	if err == nil {
-		return errOtherMail
-	}
-	return err
 }
 
 func (sp *specimen) opened(t *testing.T, store objects.Store) *Repository {

@@ -29,7 +29,7 @@ func (x *repairer) openLedger(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	x.result.Entries, x.result.Skipped = rebuilt.Lost, rebuilt.Skipped
+	x.result.Entries, x.result.Skipped = append(x.result.Entries, rebuilt.Lost...), append(x.result.Skipped, rebuilt.Skipped...)
 	if len(rebuilt.Skipped) == 0 {
 		return nil
 	}
@@ -37,10 +37,16 @@ func (x *repairer) openLedger(ctx context.Context) error {
 		return err
 	}
 	x.repo.ledger.Suppose(&ledger.Commit{Packs: x.adopted})
-	if x.result.Found, err = x.findRoots(ctx); err == nil && x.o.DryRun {
-		x.repo.ledger.Suppose(&ledger.Commit{Snapshots: x.result.Found})
+	if x.found, err = x.findRoots(ctx); err != nil {
+		return err
 	}
-	return err
+	for _, s := range x.found {
+		x.result.Found = append(x.result.Found, FoundSnapshot{s, s.ID.String(), s.StartedAt(), s.Messages, s.Folders})
+	}
+	if x.o.DryRun {
+		x.repo.ledger.Suppose(&ledger.Commit{Snapshots: x.found})
+	}
+	return nil
 }
 
 // findPacks looks for packs that no entry names which can be read. Most are
@@ -89,7 +95,7 @@ func (x *repairer) bridge(ctx context.Context) error {
 		return nil
 	}
 	if len(x.adopted) > 0 {
-		c := &ledger.Commit{Snapshots: x.result.Found}
+		c := &ledger.Commit{Snapshots: x.found}
 		err := x.repo.ledger.Append(ctx, func(s *ledger.State) (ledger.Body, error) {
 			c.Packs = slices.DeleteFunc(slices.Clone(x.adopted), func(p ledger.Pack) bool {
 				_, condemned := s.Condemned[p.ID]
@@ -109,8 +115,7 @@ func (x *repairer) bridge(ctx context.Context) error {
 
 // findRoots finds snapshots in the packs that were found: roots of trees all of
 // whose folders are there, and that no snapshot has.
-func (x *repairer) findRoots(ctx context.Context) ([]Snapshot, error) {
-	found := []Snapshot{}
+func (x *repairer) findRoots(ctx context.Context) (found []Snapshot, err error) {
 	known := map[BlobID]bool{}
 	x.repo.ledger.View(func(s *ledger.State) {
 		for _, list := range s.Snapshots {

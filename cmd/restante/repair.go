@@ -101,7 +101,7 @@ func (c *repairCmd) print(a *app, r *storage.Repaired) {
 			number(int64(r.Adopted), "pack"), number(int64(len(r.Found)), "snapshot"), verb("would come back", "came back"))
 	}
 	for _, s := range r.Found {
-		fmt.Fprintf(a.out, "found: a snapshot that was stored on %s, %s in %s\n", s.StartedAt().Format("2006-01-02 15:04"), messages(s.Messages), number(int64(s.Folders), "folder"))
+		fmt.Fprintf(a.out, "found: a snapshot that was stored on %s, %s in %s\n", s.Stored.Format("2006-01-02 15:04"), messages(s.Messages), number(int64(s.Folders), "folder"))
 	}
 	if r.Indexes > 0 {
 		fmt.Fprintf(a.out, "%s %s written anew\n", number(int64(r.Indexes), "damaged index"), verb("would be", "was"))

@@ -1,6 +1,6 @@
 // Package weather is a way to a server on which things go wrong: [Open] one,
 // have clients connect to its [Way.Address], and say with [Way.Set] how likely
-// each [Fault] is, or [Way.Shut] it, or [Way.Half] of it.
+// each [Fault] is, or [Way.Shut] it.
 //
 // What happens to the n-th connection, and to the n-th request of HTTP, is made
 // of the seed and n, and of nothing else. Which connection is the n-th is the
@@ -9,7 +9,6 @@ package weather
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -20,10 +19,9 @@ import (
 
 // Options say what a way is like that is not shut.
 type Options struct {
-	Seed   uint64
-	Odds   Odds   // none: fine weather
-	HTTP   bool   // the server speaks HTTP in clear text, and faults of its answers are possible
-	Excuse string // what a connection is told that is not let through
+	Seed uint64
+	Odds Odds // none: fine weather
+	HTTP bool // the server speaks HTTP in clear text, and faults of its answers are possible
 }
 
 // A Way passes connections on to a server.
@@ -33,7 +31,7 @@ type Way struct {
 	o       Options
 	answers *answers // nil: not of HTTP
 
-	shut, half      atomic.Bool
+	shut            atomic.Bool
 	refused, broken atomic.Int64
 	moved           atomic.Int64 // counts connections, and passages of octets
 
@@ -149,14 +147,8 @@ func (w *Way) Drop() int {
 	return n
 }
 
-// Half refuses every second connection from now on.
-func (w *Way) Half() { w.half.Store(true) }
-
 // Let lets everything through again.
-func (w *Way) Let() {
-	w.shut.Store(false)
-	w.half.Store(false)
-}
+func (w *Way) Let() { w.shut.Store(false) }
 
 // Turned tells how many connections were refused, and how many broken.
 func (w *Way) Turned() (refused, broken int64) { return w.refused.Load(), w.broken.Load() }
@@ -175,9 +167,8 @@ func (w *Way) Close() {
 func (w *Way) pass(c *net.TCPConn, n uint64) {
 	defer c.Close()
 	w.moved.Add(1)
-	if w.shut.Load() || w.half.Load() && n%2 == 1 {
+	if w.shut.Load() {
 		w.refused.Add(1)
-		io.WriteString(c, w.o.Excuse)
 		return
 	}
 	w.mu.Lock()
