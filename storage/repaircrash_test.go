@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"restante/storage/internal/pack"
@@ -22,13 +23,16 @@ func TestEveryCrashPointOfRepair(t *testing.T) {
 	base := objects.NewMemory()
 	r := newRepository(t, base, "")
 	lost := backUp(t, r, "lost", 1, mail[:2]) // entry 1
-	hit := backUp(t, r, "hit", 1, mail[2:])   // entry 2
-	var second ledger.Pack
-	for _, p := range r.packs() {
-		if second.ID.Compare(p.ID) < 0 {
-			second = p
-		}
+	before := r.packs()
+	hit := backUp(t, r, "hit", 1, mail[2:]) // entry 2
+	// Not by their names: packs of the same millisecond are in no order.
+	added := slices.DeleteFunc(r.packs(), func(p ledger.Pack) bool {
+		return slices.ContainsFunc(before, func(b ledger.Pack) bool { return b.ID == p.ID })
+	})
+	if len(added) != 1 {
+		t.Fatalf("%d packs of the second backup", len(added))
 	}
+	second := added[0]
 	dir, err := mustOpenVault(t, r).readDirectory(t.Context(), second)
 	if err != nil {
 		t.Fatal(err)
