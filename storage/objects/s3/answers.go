@@ -122,7 +122,11 @@ func (s *Store) translateAnswer(answer minio.ErrorResponse) meaning {
 		// Damaged or cut off on the way there, and not stored.
 		return again
 	case "ObjectParentIsFile", "ExistingObjectIsDirectory", "XMinioParentIsObject", "XMinioObjectExistsAsDirectory":
-		return refuse("this store cannot keep an object that is the folder of another")
+		// versitygw also says so where somebody else took the last object out
+		// of the folder, and the folder with it, at the same moment.
+		m := refuse("this store cannot keep an object that is the folder of another")
+		m.again, m.few = true, true
+		return m
 	}
 	for _, word := range []string{"Quota", "StorageFull", "InsufficientStorage", "StorageLimit"} {
 		if strings.Contains(code, word) {
