@@ -47,8 +47,8 @@ func (n *network) lost(list []site.Snapshot) (wrong []string) {
 			continue
 		}
 		newer := 0
-		for _, other := range of[s.Account] {
-			if other.Started.After(s.Started) {
+		for _, other := range of[s.Account] { // times are seconds, and a backup may take less
+			if !other.Started.Before(s.Started) {
 				newer++
 			}
 		}
