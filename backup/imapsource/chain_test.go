@@ -18,6 +18,7 @@ import (
 	"restante/backup"
 	"restante/backup/accounts/imapconn"
 	"restante/backup/accounts/imapconn/imaptest"
+	"restante/backup/accounts/imapconn/imaptest/rogue"
 	"restante/storage"
 	"restante/storage/ledger"
 	"restante/storage/objects"
@@ -28,7 +29,7 @@ import (
 const patience = 5 * time.Minute
 
 // password is what no error, note or log may show.
-const password = "correct-horse"
+const password = rogue.Password
 
 // A chain is an account on a server, a repository, and what is between them.
 type chain struct {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"restante/backup/accounts/imapconn/imaptest"
+	"restante/backup/accounts/imapconn/imaptest/rogue"
 )
 
 // What hostile servers are made of. In all texts "%T" stands for the tag.
@@ -16,43 +17,50 @@ import (
 // A maker makes a hostile server of one that is well.
 type maker = func(c *chain, s *imaptest.Script)
 
+// plain is one that every client may meet.
+func plain(change rogue.Change) maker {
+	return func(c *chain, s *imaptest.Script) { change(c.t, s) }
+}
+
+// beginnings are those that are hostile before anybody asks for mail.
+func beginnings() (list []hostile) {
+	for _, b := range rogue.Beginnings() {
+		h := hostile{name: b.Name, conn: b.Conn, raw: b.Raw, want: refused(b.Want.Is, b.Want.Says...).hinting(b.Want.Hint)}
+		if b.Server != nil {
+			h.server = plain(b.Server)
+		}
+		if b.Want.Works {
+			h.want = complete()
+		}
+		list = append(list, h)
+	}
+	return list
+}
+
 // rewriting changes the answers to a command.
 func rewriting(command string, change func(cmd imaptest.Command, text string) string) maker {
-	return func(_ *chain, s *imaptest.Script) { s.Handle[command] = imaptest.Rewrite(s.Handle[command], change) }
+	return plain(rogue.Rewriting(command, change))
 }
 
 // says answers a command so, and does nothing else.
-func says(command, text string) maker {
-	return func(_ *chain, s *imaptest.Script) { s.Handle[command] = imaptest.Answer(text) }
-}
+func says(command, text string) maker { return plain(rogue.Says(command, text)) }
 
 // before puts text in front of the answers to a command, behind it behind them.
-func before(command, text string) maker {
-	return rewriting(command, func(cmd imaptest.Command, answer string) string { return tagIn(text, cmd) + answer })
-}
+func before(command, text string) maker { return plain(rogue.Before(command, text)) }
 
-func behind(command, text string) maker {
-	return rewriting(command, func(cmd imaptest.Command, answer string) string { return answer + tagIn(text, cmd) })
-}
+func behind(command, text string) maker { return plain(rogue.Behind(command, text)) }
 
 // between puts text between any two lines of the answers to a command that are
 // no part of a literal.
 func between(command, text string) maker {
 	return rewriting(command, func(cmd imaptest.Command, answer string) string {
-		return tagIn(text, cmd) + strings.Join(answers(answer), tagIn(text, cmd))
+		return rogue.TagIn(text, cmd) + strings.Join(answers(answer), rogue.TagIn(text, cmd))
 	})
 }
 
-func tagIn(text string, cmd imaptest.Command) string { return strings.ReplaceAll(text, "%T", cmd.Tag) }
-
 // swapping puts text in place of what the answers to a command have.
 func swapping(command string, oldnew ...string) maker {
-	return rewriting(command, func(cmd imaptest.Command, answer string) string {
-		for i := 0; i < len(oldnew); i += 2 {
-			answer = strings.ReplaceAll(answer, oldnew[i], tagIn(oldnew[i+1], cmd))
-		}
-		return answer
-	})
+	return plain(rogue.Swapping(command, oldnew...))
 }
 
 // of13 changes the answer with the body of UID 13 in INBOX, which is new.
@@ -79,42 +87,30 @@ func together(makers ...maker) maker {
 	}
 }
 
-// greeting is the first line.
-func greeting(text string) maker {
-	return func(_ *chain, s *imaptest.Script) { s.Greeting = text }
+// greeting is the first line, offering what can be done, and compressing an
+// answer to COMPRESS.
+func greeting(text string) maker { return plain(rogue.Greeting(text)) }
+
+func offering(caps string) maker { return plain(rogue.Offering(caps)) }
+
+func compressing(then func(c *imaptest.Conn, clear net.Conn)) maker {
+	return plain(rogue.Compressing(then))
 }
 
 // handling answers a command by other means.
-func handling(command string, h imaptest.Handler) maker {
-	return func(_ *chain, s *imaptest.Script) { s.Handle[command] = h }
-}
+func handling(command string, h imaptest.Handler) maker { return plain(rogue.Handling(command, h)) }
 
 // pouring answers a command with text without end, after a beginning, as long as
 // anybody listens; with a pause after each piece.
 func pouring(command, begin, piece string, pause time.Duration) maker {
-	return handling(command, func(c *imaptest.Conn, _ imaptest.Command) {
-		io.WriteString(c.Conn, begin)
-		pour(c, piece, pause)
-	})
-}
-
-func pour(w net.Conn, piece string, pause time.Duration) {
-	for len(piece) < 32<<10 && pause == 0 {
-		piece += piece
-	}
-	for b := []byte(piece); ; {
-		if _, err := w.Write(b); err != nil {
-			return
-		}
-		time.Sleep(pause)
-	}
+	return plain(rogue.Pouring(command, begin, piece, pause))
 }
 
 // pouringBody is pouring where the body of UID 13 is asked for.
 func pouringBody(begin, piece string, pause time.Duration) maker {
 	return instead13(func(c *imaptest.Conn, _ imaptest.Command) {
 		io.WriteString(c.Conn, begin)
-		pour(c, piece, pause)
+		rogue.Pour(c, piece, pause)
 	})
 }
 
@@ -128,23 +124,6 @@ func instead13(h imaptest.Handler) maker {
 				return
 			}
 			own(c, cmd)
-		}
-	}
-}
-
-// hangUp answers and hangs up.
-func hangUp(text string) imaptest.Handler {
-	return func(c *imaptest.Conn, cmd imaptest.Command) {
-		imaptest.Answer(text)(c, cmd)
-		c.Close()
-	}
-}
-
-// silence listens and says nothing more.
-func silence(c *imaptest.Conn, _ imaptest.Command) {
-	for {
-		if _, err := c.Line(); err != nil {
-			return
 		}
 	}
 }
@@ -183,7 +162,7 @@ func inFolder(validity int, command string, change func(cmd imaptest.Command, te
 func inbox(command string, oldnew ...string) maker {
 	return inFolder(1000, command, func(cmd imaptest.Command, text string) string {
 		for i := 0; i < len(oldnew); i += 2 {
-			text = strings.ReplaceAll(text, oldnew[i], tagIn(oldnew[i+1], cmd))
+			text = strings.ReplaceAll(text, oldnew[i], rogue.TagIn(oldnew[i+1], cmd))
 		}
 		return text
 	})

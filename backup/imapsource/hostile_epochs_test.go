@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"restante/backup/accounts/imapconn/imaptest"
+	"restante/backup/accounts/imapconn/imaptest/rogue"
 )
 
 // Servers whose counters are zero, run backwards, or are others each time.
@@ -47,7 +48,7 @@ func hostileEpochs() []hostile {
 				n++
 				return strings.Replace(text, "UIDVALIDITY 1000", "UIDVALIDITY "+strings.Repeat("7", 1+n%9), 1)
 			})(c, s)
-			instead13(hangUp(""))(c, s)
+			instead13(rogue.HangUp(""))(c, s)
 		}, want: otherEpoch},
 		{name: "EXAMINE: another folder than the one asked for", server: func(c *chain, s *imaptest.Script) {
 			own := s.Handle["EXAMINE"]

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"restante/backup/accounts/imapconn/imaptest"
+	"restante/backup/accounts/imapconn/imaptest/rogue"
 )
 
 // Servers that lie about how long things are, and in which form they come.
@@ -33,10 +34,10 @@ func hostileLiterals() []hostile {
 	missing := func(says string) outcome { return incomplete("INBOX/1000/13: ", says) }
 	broken := missing("breaks the protocol")
 	list := []hostile{
-		{name: "literal: 4 GiB announced, a few octets, and hangs up", server: instead13(hangUp("* 13 FETCH (UID 13 FLAGS () BODY[] {4294967296}\r\nFrom: x\r\n")), want: missing("closed the connection")},
+		{name: "literal: 4 GiB announced, a few octets, and hangs up", server: instead13(rogue.HangUp("* 13 FETCH (UID 13 FLAGS () BODY[] {4294967296}\r\nFrom: x\r\n")), want: missing("closed the connection")},
 		{name: "literal: 4 GiB announced, a few octets, and silence", times: 1, server: instead13(func(c *imaptest.Conn, cmd imaptest.Command) {
 			c.Say("* 13 FETCH (UID 13 FLAGS () BODY[] {4294967296}\r\nFrom: x\r\n")
-			silence(c, cmd)
+			rogue.Silence(c, cmd)
 		}), want: complete()},
 		{name: "literal: more than 4 GiB announced", server: body13("{4294967297}\r\nFrom: x"), want: missing("announces a message of 4294967297 octets")},
 		{name: "literal: 4 GiB announced in front of the UID, 8 MiB, and hangs up", server: instead13(func(c *imaptest.Conn, _ imaptest.Command) {
@@ -45,7 +46,7 @@ func hostileLiterals() []hostile {
 		}), want: missing("closed the connection")},
 		{name: "literal: more than 4 GiB announced in front of the UID", server: instead13(func(c *imaptest.Conn, cmd imaptest.Command) {
 			withUIDBehind(c, 4<<30+1, func(w io.Writer) {})
-			silence(c, cmd)
+			rogue.Silence(c, cmd)
 		}), want: missing("octets of a message whose UID has not come")},
 		{name: "literal: 64 MiB in front of a UID that never comes", times: 1, server: instead13(func(c *imaptest.Conn, cmd imaptest.Command) {
 			withUIDBehind(c, 64<<20, func(w io.Writer) {
@@ -57,11 +58,11 @@ func hostileLiterals() []hostile {
 			c.Say(")\r\n")
 			c.OK(cmd)
 		}), want: missing("left it out")},
-		{name: "literal: cut in its header", server: instead13(hangUp("* 13 FETCH (UID 13 FLAGS () BODY[] {10")), want: missing("closed the connection")},
-		{name: "literal: cut right behind its header", server: instead13(hangUp("* 13 FETCH (UID 13 FLAGS () BODY[] {10}\r\n")), want: missing("closed the connection")},
-		{name: "literal: cut at its last octet", server: instead13(hangUp("* 13 FETCH (UID 13 FLAGS () BODY[] {10}\r\n123456789")), want: missing("closed the connection")},
-		{name: "literal: cut right behind it", server: instead13(hangUp("* 13 FETCH (UID 13 FLAGS () BODY[] {10}\r\n1234567890")), want: missing("closed the connection")},
-		{name: "literal: whole, and cut in front of the tagged OK", server: instead13(hangUp("* 13 FETCH (UID 13 FLAGS () BODY[] {10}\r\n1234567890)\r\n")), want: missing("closed the connection")},
+		{name: "literal: cut in its header", server: instead13(rogue.HangUp("* 13 FETCH (UID 13 FLAGS () BODY[] {10")), want: missing("closed the connection")},
+		{name: "literal: cut right behind its header", server: instead13(rogue.HangUp("* 13 FETCH (UID 13 FLAGS () BODY[] {10}\r\n")), want: missing("closed the connection")},
+		{name: "literal: cut at its last octet", server: instead13(rogue.HangUp("* 13 FETCH (UID 13 FLAGS () BODY[] {10}\r\n123456789")), want: missing("closed the connection")},
+		{name: "literal: cut right behind it", server: instead13(rogue.HangUp("* 13 FETCH (UID 13 FLAGS () BODY[] {10}\r\n1234567890")), want: missing("closed the connection")},
+		{name: "literal: whole, and cut in front of the tagged OK", server: instead13(rogue.HangUp("* 13 FETCH (UID 13 FLAGS () BODY[] {10}\r\n1234567890)\r\n")), want: missing("closed the connection")},
 		{name: "literal: one octet less than there are", server: of13Size(func(n int) string { return fmt.Sprintf("{%d}", n-1) }), want: broken},
 		{name: "literal: two octets less", server: of13Size(func(n int) string { return fmt.Sprintf("{%d}", n-2) }), want: broken},
 		{name: "literal: half of what there is", server: of13Size(func(n int) string { return fmt.Sprintf("{%d}", n/2) }), want: broken},

@@ -8,6 +8,7 @@ import (
 	"restante/backup"
 	"restante/backup/accounts/imapconn"
 	"restante/backup/accounts/imapconn/imaptest"
+	"restante/backup/accounts/imapconn/imaptest/rogue"
 )
 
 // Servers that do the same thing at each step of a session, once or always.
@@ -58,8 +59,8 @@ func hostileSteps() (list []hostile) {
 		return failing(command, imapconn.ErrProtocol, "the server breaks the protocol")
 	}
 	faults := []fault{
-		{"BYE", func(command string) maker { return handling(command, hangUp("* BYE not today\r\n")) }, bye, once("NAMESPACE", bye)},
-		{"hangs up", func(command string) maker { return handling(command, hangUp("")) }, closed, fine},
+		{"BYE", func(command string) maker { return handling(command, rogue.HangUp("* BYE not today\r\n")) }, bye, once("NAMESPACE", bye)},
+		{"hangs up", func(command string) maker { return handling(command, rogue.HangUp("")) }, closed, fine},
 		{"hangs up in the middle of the answer", func(command string) maker {
 			return midway(command, func(c *imaptest.Conn) { c.Close() })
 		}, closed, fine},
@@ -69,9 +70,9 @@ func hostileSteps() (list []hostile) {
 		{"BAD", func(command string) maker { return says(command, "%T BAD not today\r\n") }, func(command string) outcome {
 			return refusing(command, "BAD not today")
 		}, nil},
-		{"silence", func(command string) maker { return handling(command, silence) }, silent, once("EXAMINE", silent)},
+		{"silence", func(command string) maker { return handling(command, rogue.Silence) }, silent, once("EXAMINE", silent)},
 		{"silence in the middle of the answer", func(command string) maker {
-			return midway(command, func(c *imaptest.Conn) { silence(c, imaptest.Command{}) })
+			return midway(command, func(c *imaptest.Conn) { rogue.Silence(c, imaptest.Command{}) })
 		}, silent, once("EXAMINE", silent)},
 		{"rubbish", func(command string) maker { return says(command, "\x00\xff rubbish\r\n* (\r\n* 1 (\r\n%T rubbish\r\n") }, broken, once("EXAMINE", broken)},
 		{"too many connections", func(command string) maker { return says(command, "%T NO [LIMIT] too many connections\r\n") }, func(command string) outcome {

@@ -3,7 +3,6 @@ package imapsource
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,6 +20,7 @@ import (
 	"restante/backup"
 	"restante/backup/accounts/imapconn"
 	"restante/backup/accounts/imapconn/imaptest"
+	"restante/backup/accounts/imapconn/imaptest/rogue"
 	"restante/backup/accounts/peer"
 	"restante/storage"
 	"restante/storage/ledger"
@@ -52,7 +52,7 @@ type hostile struct {
 
 // hostiles are all of them.
 func hostiles() []hostile {
-	return slices.Concat(hostileLogins(), hostileTLS(), hostileLiterals(), hostileFetches(), hostileLines(), hostileNumbers(),
+	return slices.Concat(beginnings(), hostileLogins(), hostileLiterals(), hostileFetches(), hostileLines(), hostileNumbers(),
 		hostileEpochs(), hostileTags(), hostileFolders(), hostileTimes(), hostileWords(), hostileSteps())
 }
 
@@ -96,7 +96,7 @@ const (
 	mostMemory = 128 << 20
 	// longest is how long a server may hold a run up, by the clock of its bubble.
 	longest = 24 * time.Hour
-	host    = "imap.example.org"
+	host    = rogue.Host
 	// noCache is where nothing can be kept: a directory below what is none.
 	noCache = os.DevNull + "/cache"
 )
@@ -164,8 +164,8 @@ func (h *hostile) play(t *testing.T, p *peak) {
 	if h.prepare != nil {
 		h.prepare(c)
 	}
-	b := &bench{chain: c, peak: p, logged: new(heard), clear: new(heard)}
-	b.tls, b.trusted = certificate(t)
+	b := &bench{chain: c, peak: p, logged: new(rogue.Heard), clear: new(rogue.Heard)}
+	b.tls, b.trusted = rogue.Certificate(t)
 
 	first, err := b.run(c.honest(b), nil, 1)
 	if err != nil {
@@ -186,14 +186,14 @@ func (h *hostile) play(t *testing.T, p *peak) {
 		t.Errorf("it held the run up for %v", took)
 	}
 	b.judge(h.want, first.Snapshot, before, result, err)
-	if text := unfit(b.logged.String()); text != "" {
+	if text := rogue.Unfit(b.logged.String()); text != "" {
 		t.Errorf("the log: %s", text)
 	}
 	o := imapconn.Options{Security: imapconn.StartTLS}
 	if h.conn != nil {
 		h.conn(&o)
 	}
-	for _, s := range secrets() {
+	for _, s := range rogue.Secrets() {
 		if o.Security != imapconn.Insecure && strings.Contains(b.clear.String(), s) {
 			t.Errorf("the password goes out in clear")
 		}
@@ -221,20 +221,9 @@ type bench struct {
 	peak    *peak
 	tls     *tls.Config
 	trusted *tls.Config
-	logged  *heard
-	clear   *heard // what the client says to hostile servers, as it is on the wire
+	logged  *rogue.Heard
+	clear   *rogue.Heard // what the client says to hostile servers, as it is on the wire
 	dialled atomic.Int32
-}
-
-// certificate makes one for the host, which is as good in a day as it is now.
-func certificate(t testing.TB, hosts ...string) (server, client *tls.Config) {
-	now := time.Now()
-	server, pem := imaptest.Certificate(t, now.Add(time.Hour), append(hosts, host)[0])
-	client = &tls.Config{RootCAs: x509.NewCertPool(), Time: func() time.Time { return now }}
-	if !client.RootCAs.AppendCertsFromPEM(pem) {
-		t.Fatal("no certificate")
-	}
-	return server, client
 }
 
 // dialing is the Dial of the options of a connection.
@@ -245,7 +234,7 @@ func (c *chain) honest(b *bench) dialing {
 	return func(context.Context, string, string) (net.Conn, error) {
 		s := c.account.Script()
 		s.TLS, s.StartTLS = b.tls, true
-		client, server := newLine()
+		client, server := rogue.NewLine()
 		go imaptest.New(s).Serve(server)
 		return client, nil
 	}
@@ -270,7 +259,7 @@ func (h *hostile) dial(b *bench) dialing {
 		if n := b.dialled.Add(1); h.times > 0 && int(n) > h.times {
 			return own(ctx, network, address)
 		}
-		client, server := newLine()
+		client, server := rogue.NewLine()
 		go serve(server)
 		return &tap{Conn: client, heard: b.clear, peak: b.peak}, nil
 	}
@@ -279,7 +268,7 @@ func (h *hostile) dial(b *bench) dialing {
 // run runs a backup as it is in production.
 func (b *bench) run(dial dialing, change func(*imapconn.Options), parallel int) (*backup.Result, error) {
 	b.t.Helper()
-	log := slog.New(plainLog{b.logged})
+	log := slog.New(rogue.PlainLog{To: b.logged})
 	src := New(Options{Parallel: parallel, TempDir: b.temp, Log: log, Dial: func(ctx context.Context, odd func(imapconn.Oddity)) (*imapconn.Conn, error) {
 		o := imapconn.Options{
 			Address: host + ":143", Security: imapconn.StartTLS, TLS: b.trusted, User: "alice", Password: password,
@@ -331,7 +320,7 @@ func (b *bench) judge(want outcome, first storage.Snapshot, before view, result 
 			t.Errorf("it says %q, not %q", said, text)
 		}
 	}
-	if text := unfit(said); text != "" {
+	if text := rogue.Unfit(said); text != "" {
 		t.Error(text)
 	}
 	if want.is != nil && !errors.Is(err, want.is) {
@@ -422,15 +411,7 @@ func (v view) unflagged() view {
 
 // nobodyLeft sees that all goroutines of the bubble but this one have ended.
 func (b *bench) nobodyLeft() {
-	time.Sleep(longest) // for handlers that sleep
-	synctest.Wait()
-	buf := make([]byte, 1<<20)
-	stacks := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")
-	stacks = slices.DeleteFunc(stacks, func(s string) bool {
-		head, _, _ := strings.Cut(s, "\n")
-		return !strings.Contains(head, "synctest bubble") || strings.Contains(s, "nobodyLeft") || strings.Contains(s, "testing/synctest.testingSynctestTest(") || strings.Contains(head, "synctest.Run")
-	})
-	if len(stacks) > 0 {
+	if stacks := rogue.Left(longest); len(stacks) > 0 {
 		b.t.Errorf("%d goroutines are left:\n%s", len(stacks), strings.Join(stacks, "\n\n"))
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"restante/backup/accounts/imapconn"
 	"restante/backup/accounts/imapconn/imaptest"
+	"restante/backup/accounts/imapconn/imaptest/rogue"
 )
 
 // Servers that take their time. None of the hours here is spent: the clock is
@@ -43,7 +44,7 @@ func hostileTimes() []hostile {
 		{name: "slow: everything, and some seconds too late", server: everywhere(func(command string) maker { return late(command, 101*time.Second) }), want: refused(imapconn.ErrTimeout, "list folders", "silent for 1m40s")},
 		{name: "slow: a + every minute for ever", server: pouring("NAMESPACE", "", "+ wait\r\n", time.Minute), want: refused(imapconn.ErrTimeout, "list folders")},
 		{name: "slow: EXISTS every minute for ever, in SEARCH", server: pouring("UID SEARCH", "", "* 14 EXISTS\r\n", time.Minute), want: incomplete(`folder "INBOX"`, `folder "Sent"`, "neither a message nor the end of a command")},
-		{name: "slow: LOGOUT is not answered", server: handling("LOGOUT", silence), want: complete()},
+		{name: "slow: LOGOUT is not answered", server: handling("LOGOUT", rogue.Silence), want: complete()},
 		{name: "slow: LOGOUT is answered with a storm", server: pouring("LOGOUT", "* BYE\r\n", "* 1 EXISTS\r\n* OK still here\r\n", time.Second), want: complete()},
 		{name: "storm: news of everything around every answer", server: everywhere(func(command string) maker {
 			return between(command, strings.Repeat("* STATUS Ghost (MESSAGES 1)\r\n* OK [NOTIFICATIONOVERFLOW] x\r\n* 3 FETCH (FLAGS (\\Draft))\r\n", 100))
@@ -51,7 +52,7 @@ func hostileTimes() []hostile {
 		{name: "storm: the server talks and never listens", server: func(_ *chain, s *imaptest.Script) {
 			s.Handle["NAMESPACE"] = func(c *imaptest.Conn, cmd imaptest.Command) {
 				c.OK(cmd)
-				pour(c, "* OK I am talking\r\n", 0)
+				rogue.Pour(c, "* OK I am talking\r\n", 0)
 			}
 		}, want: refused(nil, "list folders")},
 	}

@@ -5,6 +5,7 @@ import (
 
 	"restante/backup/accounts/imapconn"
 	"restante/backup/accounts/imapconn/imaptest"
+	"restante/backup/accounts/imapconn/imaptest/rogue"
 )
 
 // Servers that know the password and would like it to be shown, or would like
@@ -24,7 +25,7 @@ func hostileWords() []hostile {
 		{name: "words: in NO to EXAMINE", server: says("EXAMINE", "%T NO "+evil+"\r\n"), want: incomplete(`folder "INBOX"`, "•••")},
 		{name: "words: in BAD to SEARCH and to FETCH", server: together(says("UID SEARCH", "%T BAD "+evil+"\r\n"), says("UID FETCH", "%T BAD "+evil+"\r\n")), want: incomplete(`folder "INBOX"`, "•••")},
 		{name: "words: in NO to a body", server: instead13(imaptest.Answer("%T NO " + evil + "\r\n")), want: missing("•••")},
-		{name: "words: in BYE", server: instead13(hangUp("* BYE " + evil + "\r\n")), want: missing("•••")},
+		{name: "words: in BYE", server: instead13(rogue.HangUp("* BYE " + evil + "\r\n")), want: missing("•••")},
 		{name: "words: in what breaks the protocol", server: body13(evil), want: missing("breaks the protocol")},
 		{name: "words: in what breaks the list of folders", server: before("LIST", "* LIST "+strings.TrimSpace(password)+"\r\n"), want: refused(imapconn.ErrProtocol, "list folders")},
 		{name: "words: in what breaks the tagged answer", server: says("LIST", "%T "+password+" "+evil+"\r\n"), want: refused(imapconn.ErrProtocol, "list folders")},
