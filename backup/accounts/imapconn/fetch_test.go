@@ -223,6 +223,7 @@ func TestEndlessAnswers(t *testing.T) {
 		{"search results", "* SEARCH", " 1", "UID SEARCH"},
 		{"search answers", "", "* SEARCH 1 2 3\r\n", "UID SEARCH"},
 		{"vanished messages", "* VANISHED 1", ",1", "NOOP"},
+		{"names of folders nobody asked for", "", "* STATUS {60000}\r\n" + strings.Repeat("y", 60000) + " (MESSAGES 1)\r\n", "NOOP"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -237,7 +238,7 @@ func TestEndlessAnswers(t *testing.T) {
 			}})
 			c := dial(t, s, func(o *Options) {
 				*o = o.filled()
-				o.limits.answers, o.limits.numbers, o.limits.folders = 100_000, 1<<20, 1000
+				o.limits.answers, o.limits.numbers, o.limits.folders, o.limits.talk = 100_000, 1<<20, 1000, 16<<20
 			})
 			err := soon(t, test.command, func() error {
 				switch test.command {
@@ -266,11 +267,15 @@ func TestLimitsAreExact(t *testing.T) {
 	}
 	line := func(n int) string { return "* OK " + strings.Repeat("a", n-len("* OK \r\n")) + "\r\n" }
 	folders := func(n int) string { return strings.Repeat("* LIST () NIL x\r\n", n) }
+	names := func(n int) string {
+		return strings.Repeat("* STATUS {1048576}\r\n"+strings.Repeat("y", 1<<20)+" (X)\r\n", n)
+	}
 	literal := func(n int) string { return fmt.Sprintf("* LIST () NIL x ({%d}\r\n%s)\r\n", n, strings.Repeat("a", n)) }
 	for _, test := range []struct{ name, within, beyond, says string }{
 		{"nesting", nest(100), nest(101), "nested deeper than 100"},
 		{"line", line(64<<10 + 2), line(64<<10 + 3), "a line of more than 65536"},
 		{"folders", folders(100), folders(101), "more than 100 folders"},
+		{"talk", names(6), names(7), "answers of more than 6301456 octets without a message"},
 		{"literal", literal(1 << 20), literal(1<<20 + 1), "a literal of 1048577 octets"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -281,7 +286,7 @@ func TestLimitsAreExact(t *testing.T) {
 				}})
 				c := dial(t, s, func(o *Options) {
 					*o = o.filled()
-					o.limits.folders = 100
+					o.limits.folders, o.limits.talk = 100, 6<<20+10_000 // with what was said at the login
 				})
 				_, err := c.List("", "*", nil).Collect()
 				if answer == test.within && err != nil || answer == test.beyond && (err == nil || !strings.Contains(c.Explain(err).Error(), test.says)) {

@@ -48,9 +48,10 @@ type filter struct {
 	spool   *spool   // bodies in queue read from it
 	ending  []byte   // a tagged answer behind what was found
 	found   found
-	strange int // answers since the last message or end of a command
-	work    int // see limits.disorder
-	alerts  int // how many have been logged
+	strange int   // answers since the last message or end of a command
+	talk    int64 // octets of those before the one at hand, bodies apart
+	work    int   // see limits.disorder
+	alerts  int   // how many have been logged
 	bye     *condition
 	seed    maphash.Seed // of the sums of bodies
 	epoch   uint64       // UIDVALIDITY of the folder that is open; 0: not known
@@ -142,6 +143,9 @@ func (f *filter) step() error {
 		if err := f.src.more(false); err != nil || len(f.src.cur) == 0 {
 			return err
 		}
+	}
+	if f.talk += f.in.spent; f.talk > f.limit.talk {
+		return broken("answers of more than %d octets without a message or the end of a command", f.limit.talk)
 	}
 	f.in.spent = 0
 	line, err := f.in.line()
@@ -255,7 +259,7 @@ func (f *filter) late() error {
 
 // asked notes that the server has sent something that was asked for.
 func (f *filter) asked() {
-	f.strange = 0
+	f.strange, f.talk = 0, 0
 	f.pend.progress()
 }
 

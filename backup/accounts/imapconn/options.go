@@ -109,6 +109,7 @@ type limits struct {
 	listing  int           // octets of them
 	flags    int           // flags of one message, or attributes of one folder
 	answers  int           // answers without a message or the end of a command
+	talk     int64         // octets of them
 	spool    int64         // octets of an early body that are kept in memory
 	rate     time.Duration // how much waiting MinRate is measured over
 	disorder int           // work on numbers that come in a senseless order
@@ -136,7 +137,7 @@ func (o Options) filled() Options {
 	if o.limits == (limits{}) {
 		o.limits = limits{
 			line: 64 << 10, numbers: 32 << 20, inline: 1 << 20, depth: 100,
-			folders: 100_000, listing: 32 << 20, flags: 4096, answers: 1_000_000, spool: 1 << 20, rate: 5 * time.Minute,
+			folders: 100_000, listing: 32 << 20, flags: 4096, answers: 1_000_000, talk: 256 << 20, spool: 1 << 20, rate: 5 * time.Minute,
 			disorder: 4_000_000_000,
 		}
 	}
