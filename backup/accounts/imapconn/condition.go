@@ -70,7 +70,16 @@ func (f *filter) tagged(line []byte) error {
 	default:
 		return broken("%q in place of OK, NO or BAD", clip(rest))
 	}
+	if f.pend.idles(cmd) {
+		// Whoever listens would hear nothing more, and not know.
+		return broken("IDLE ends before DONE: %s", c)
+	}
 	switch c.code {
+	case "NOTIFICATIONOVERFLOW":
+		if c.status == "OK" { // RFC 5465 section 5.8 has it untagged
+			f.heard(Overflow)
+		}
+		c.code, args = "", nil
 	case "APPENDUID": // RFC 4315 section 3
 		validity, uid, _ := bytes.Cut(args, []byte(" "))
 		_, ok := number(validity, 32)
@@ -147,12 +156,13 @@ func (f *filter) untaggedCondition(line []byte) error {
 	// RFC 9051 section 7.1 wants alerts shown to the user; not by the million.
 	if c.code == "ALERT" && f.alerts < 10 {
 		f.alerts++
-		f.opts.Log.Warn("the mail server says", "text", f.secrets.Hide(c.text))
+		f.opts.Log.Warn("the mail server says", "text", short(f.secrets.Hide(c.text), 1000))
 	}
 	if c.code == "NOTIFICATIONOVERFLOW" {
 		f.heard(Overflow)
 	}
 	if c.status == "BYE" {
+		c.text = short(f.secrets.Hide(c.text), 1000)
 		f.bye = &c
 	}
 	known := false

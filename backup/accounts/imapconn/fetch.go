@@ -139,6 +139,12 @@ func (f *filter) fetchBody(s *scan, section string) (through bool, err error) {
 		return false, err
 	}
 	if a.dropped {
+		if f.pend.listening() { // nobody asked for any body
+			f.talk += min(n, f.limit.talk+1)
+			if err := f.talkative(); err != nil {
+				return false, err
+			}
+		}
 		sum := f.summing()
 		if _, err := io.CopyN(sum, f.in.br, n); err != nil {
 			return false, err

@@ -49,7 +49,7 @@ type filter struct {
 	ending  []byte   // a tagged answer behind what was found
 	found   found
 	strange int   // answers since the last message or end of a command
-	talk    int64 // octets of those before the one at hand, bodies apart
+	talk    int64 // octets of those before the one at hand, without bodies that may have been asked for
 	work    int   // see limits.disorder
 	alerts  int   // how many have been logged
 	bye     *condition
@@ -144,10 +144,11 @@ func (f *filter) step() error {
 			return err
 		}
 	}
-	if f.talk += f.in.spent; f.talk > f.limit.talk {
-		return broken("answers of more than %d octets without a message or the end of a command", f.limit.talk)
-	}
+	f.talk += f.in.spent
 	f.in.spent = 0
+	if err := f.talkative(); err != nil {
+		return err
+	}
 	line, err := f.in.line()
 	if err == errMore {
 		return f.longAnswer(line)
@@ -261,6 +262,14 @@ func (f *filter) late() error {
 func (f *filter) asked() {
 	f.strange, f.talk = 0, 0
 	f.pend.progress()
+}
+
+// talkative says whether the server has said too much that nobody waits for.
+func (f *filter) talkative() error {
+	if f.talk > f.limit.talk {
+		return broken("answers of more than %d octets without a message or the end of a command", f.limit.talk)
+	}
+	return nil
 }
 
 // disordered adds to the work that numbers in a senseless order have cost

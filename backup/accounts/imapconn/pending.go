@@ -37,6 +37,7 @@ type command struct {
 	complete bool          // all of it has been written; the server owes the answer
 	own      chan struct{} // closed at the answer to a literal header of our own
 	refused  []byte        // the tagged answer that came instead of a "+"
+	idling   bool          // IDLE was answered with a "+", and DONE has not been sent
 }
 
 func newPending() *pending {
@@ -204,12 +205,29 @@ func (p *pending) goAhead() bool {
 	if c == nil {
 		return false
 	}
+	c.idling = c.verb == "IDLE"
 	if c.own != nil {
 		close(c.own)
 		c.own = nil
 		return false
 	}
 	return true
+}
+
+// done notes that IDLE is about to be ended.
+func (p *pending) done() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.commands {
+		c.idling = false
+	}
+}
+
+// idles reports whether a command is an IDLE that nobody has ended.
+func (p *pending) idles(c *command) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return c.idling
 }
 
 // refuse takes the tagged answer of a command that came instead of the "+" it

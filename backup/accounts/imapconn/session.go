@@ -15,11 +15,12 @@ import (
 // session is the connection before go-imap sees it: one command at a time,
 // from the greeting to the login. The deadline of the whole is set on conn.
 type session struct {
-	opts *Options
-	sock *countingConn // TCP
-	conn net.Conn      // sock, or TLS over it
-	in   *input
-	tags int
+	opts   *Options
+	sock   *countingConn // TCP
+	conn   net.Conn      // sock, or TLS over it
+	in     *input
+	tags   int
+	alerts int // that were logged
 
 	caps    capSet // nil: not known
 	preauth bool
@@ -137,8 +138,9 @@ func (s *session) answer(tag string, untagged func(*scan, string) error, goOn fu
 			if c.code == "CAPABILITY" {
 				s.caps = capsOf(args)
 			}
-			if c.code == "ALERT" {
-				s.opts.Log.Warn("the mail server says", "text", s.secrets.Hide(c.text))
+			if c.code == "ALERT" && s.alerts < 10 {
+				s.alerts++
+				s.opts.Log.Warn("the mail server says", "text", short(s.secrets.Hide(c.text), 1000))
 			}
 		default:
 			if untagged != nil {
@@ -155,7 +157,7 @@ func (s *session) answer(tag string, untagged func(*scan, string) error, goOn fu
 
 // refusal is the error for a NO, BAD or BYE.
 func (s *session) refusal(doing string, c condition) error {
-	c.text = s.secrets.Hide(c.text)
+	c.text = short(s.secrets.Hide(c.text), 1000)
 	if c.busy() {
 		return fmt.Errorf("%s: %w: %s", doing, ErrBusy, c)
 	}

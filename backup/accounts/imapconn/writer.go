@@ -72,6 +72,7 @@ func (w *writer) take(p []byte) error {
 // takeLine sends a line: a command, or what follows a literal in one.
 func (w *writer) takeLine(line []byte) error {
 	if w.cmd == nil && string(line) == "DONE" { // the end of IDLE
+		w.pend.done()
 		if _, err := w.to.Write([]byte("DONE\r\n")); err != nil {
 			return err
 		}
