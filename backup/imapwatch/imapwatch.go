@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"restante/backup/accounts/imapconn"
+	"restante/backup/accounts/peer"
 )
 
 // Dial connects and logs in; news is told of what the server says without
@@ -38,7 +39,9 @@ type Options struct {
 	// Release gives the place back; it is called once.
 	Hold func(ctx context.Context) (release func(), err error)
 	// Debounce is how long nothing more must be heard before changed is called,
-	// which is done after twelve times that at the latest. 0 for 5 s.
+	// which is done after twelve times that at the latest. After ten calls, each
+	// other one waits for twelve times that since the last, but for what calm gives
+	// back. 0 for 5 s.
 	Debounce time.Duration
 	// Renew is how often the server has to show that it is still there: IDLE is
 	// ended and begun again. 0 for 9 minutes; RFC 2177 wants less than 29.
@@ -55,6 +58,10 @@ type Options struct {
 
 const (
 	patience = 12 // times Debounce
+	// burst is how many calls may follow as closely on each other as changes do.
+	// After that, patience passes between two of them: a server that has
+	// something to tell every few seconds would have backups made without end.
+	burst = 10
 	// mostRenew is a little less than RFC 2177 lets a client idle, and than what
 	// go-imap itself begins again after.
 	mostRenew = 27 * time.Minute
@@ -126,6 +133,8 @@ func (w *watch) hear() {
 
 // tell calls changed once it has become calm.
 func (w *watch) tell(changed func()) {
+	each := patience * w.o.Debounce
+	var paid time.Time // the calls so far have their time until then
 	for {
 		select {
 		case <-w.ctx.Done():
@@ -145,6 +154,19 @@ func (w *watch) tell(changed func()) {
 				waiting = false
 			}
 		}
+		select {
+		case <-w.ctx.Done():
+			return
+		case <-time.After(time.Until(paid.Add(-(burst - 1) * each))):
+		}
+		select {
+		case <-w.heard: // this call is for that as well
+		default:
+		}
+		if now := time.Now(); now.After(paid) {
+			paid = now
+		}
+		paid = paid.Add(each)
 		changed()
 	}
 }
@@ -158,7 +180,7 @@ func (w *watch) more() {
 				continue
 			}
 			if left == 0 {
-				w.o.Log.Info("a folder is not watched: there are no more connections", "folder", folder)
+				w.o.Log.Info("a folder is not watched: there are no more connections", "folder", peer.Text(folder))
 				continue
 			}
 			left--

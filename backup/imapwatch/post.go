@@ -11,6 +11,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 
 	"restante/backup/accounts/imapconn"
+	"restante/backup/accounts/peer"
 	"restante/storage"
 )
 
@@ -37,7 +38,7 @@ func (p *post) keep() error {
 		if lasted {
 			failures = 0
 		}
-		p.o.Log.Info("watching again", "folder", p.folder, "error", err)
+		p.o.Log.Info("watching again", "folder", peer.Text(p.folder), "error", err, "hint", peer.Hint(err))
 		if err := p.o.Pause(p.ctx, failures, err); err != nil {
 			return err
 		}

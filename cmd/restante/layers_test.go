@@ -43,7 +43,7 @@ var layers = map[string]string{
 	"backup/accounts/smtpconn":                "backup/accounts/peer",
 	"backup/accounts/smtpconn/smtptest":       "",
 	"backup/imapsource":                       "backup backup/accounts/imapconn storage",
-	"backup/imapwatch":                        "backup/accounts/imapconn storage",
+	"backup/imapwatch":                        "backup/accounts/imapconn backup/accounts/peer storage",
 	"backup/pop3source":                       "backup backup/accounts/pop3conn storage",
 	"backup/localsource":                      "backup storage storage/mailfiles storage/mailfiles/thunderbird",
 

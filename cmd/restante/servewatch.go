@@ -101,7 +101,7 @@ func (s *service) watchOne(ctx context.Context, a *app, acct *account, places ch
 		d, err := acct.dialer(a)
 		if err == nil {
 			err = imapwatch.Watch(ctx, d.DialNews, imapwatch.Options{
-				Connections: 1, Log: s.log,
+				Connections: 1, Log: log,
 				Hold: func(ctx context.Context) (func(), error) {
 					select {
 					case places <- struct{}{}:
@@ -123,7 +123,7 @@ func (s *service) watchOne(ctx context.Context, a *app, acct *account, places ch
 		if errors.Is(err, imapwatch.ErrCannot) {
 			log.Warn("the account cannot be watched; its schedule backs it up all the same", "error", err)
 		} else {
-			log.Warn("the account is not watched for now", "error", err)
+			log.Warn("the account is not watched for an hour; its schedule backs it up all the same", "error", err, "hint", hintFor(err))
 		}
 		pause(ctx, watchAgain)
 	}
