@@ -70,6 +70,10 @@ func (f *filter) tagged(line []byte) error {
 	default:
 		return broken("%q in place of OK, NO or BAD", clip(rest))
 	}
+	if c.status == "OK" && f.pend.unsent(cmd) {
+		// It cannot have done what it has not been told to its end.
+		c = condition{status: "BAD", text: "the server said OK before it was sent the whole of the command"}
+	}
 	if f.pend.idles(cmd) {
 		// Whoever listens would hear nothing more, and not know.
 		return broken("IDLE ends before DONE: %s", c)

@@ -230,6 +230,13 @@ func (p *pending) idles(c *command) bool {
 	return c.idling
 }
 
+// unsent reports whether a command still waits for leave to send a literal.
+func (p *pending) unsent(c *command) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.awaiting == c && c.verb != "IDLE"
+}
+
 // refuse takes the tagged answer of a command that came instead of the "+" it
 // awaits, and reports whether it is to be kept until the writing side has got
 // to the end of the command. go-imap closes a connection whose server says NO
