@@ -162,7 +162,11 @@ func (f *folder) append(ctx context.Context, box Box) error {
 			f.refuseNow(i, tooLarge(size, limits.Size))
 			continue
 		case f.tries[i] >= mostTries:
+			steps := f.steps
 			f.refuseNow(i, fmt.Sprintf("the connection was lost each of the %d times that it was sent", f.tries[i]))
+			if f.lost++; f.lost > mostLost {
+				f.steps = steps // a server may keep us waiting for each of them
+			}
 			continue
 		case len(batch) == batchMessages || len(batch) > 0 && (f.careful || octets+size > batchBytes):
 			if err := flush(); err != nil {
@@ -245,6 +249,7 @@ func (f *folder) send(ctx context.Context, box Box, limits Limits, batch []prepa
 	}
 	err := box.Append(ctx, list, func(i int, id string, err error) {
 		m := batch[i]
+		f.lost = 0
 		if err != nil {
 			f.refuseNow(m.number, err.Error())
 			return

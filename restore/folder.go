@@ -29,6 +29,7 @@ type folder struct {
 	arrived set  // of those
 	steps   int  // things that will not have to be done again
 	careful bool // one message at a time
+	lost    int  // messages in a row over which the connection was lost
 	tries   map[uint32]int
 }
 

@@ -50,6 +50,9 @@ const (
 	// mostTries is how often a connection may be lost over one message before it
 	// is left out.
 	mostTries = 3
+	// mostLost is how many messages in a row may be left out for that before it
+	// counts as a failure: then it is not for their sake.
+	mostLost = 3
 )
 
 // ErrRoom says that the target has no room for what is missing.
@@ -221,7 +224,7 @@ func (r *run) room(ctx context.Context) error {
 		return fmt.Errorf("ask %s how much room there is: %w", r.target.Location(), err)
 	}
 	if known && sum.Bytes > room {
-		return fmt.Errorf("%w: %d octets are missing there, and its quota leaves %d", ErrRoom, sum.Bytes, room)
+		return fmt.Errorf("%w: %d octets are missing on %s, and its quota leaves %d", ErrRoom, sum.Bytes, r.target.Location(), room)
 	}
 	return nil
 }
