@@ -115,7 +115,7 @@ func (a *appending) answer() error {
 	data, err := s.cmd.Wait()
 	if err == nil {
 		id := ""
-		if data.UID != 0 && data.UIDValidity == a.data.UIDValidity {
+		if a.plausible(data, a.list[s.i].Known) {
 			id = strconv.FormatUint(uint64(data.UID), 10)
 		}
 		err := a.label(&a.list[s.i], uint32(data.UID), id != "")
@@ -141,6 +141,23 @@ func (a *appending) answer() error {
 	}
 	a.done(s.i, "", fmt.Errorf("%w: %w", restore.ErrNotTaken, err))
 	return nil
+}
+
+// plausible says whether a message may have the UID that the server tells. What
+// is believed of a message by its UID is checked by its Message-ID later on.
+// Where it has none, a server that counts wrong would have others taken for it:
+// there its UIDs have to follow on each other from UIDNEXT on.
+func (b *box) plausible(told *imap.AppendData, k restore.Known) bool {
+	if told.UID == 0 || told.UIDValidity != b.data.UIDValidity {
+		b.next = 0
+		return false
+	}
+	if told.UID == b.next {
+		b.next++
+		return true
+	}
+	b.next = 0
+	return k.MessageID != [4]byte{}
 }
 
 // label gives a message that was appended its labels, where the server has some.

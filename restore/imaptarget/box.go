@@ -31,7 +31,8 @@ type box struct {
 	c      *imapconn.Conn
 	place  string
 	data   *imap.SelectData
-	limit  int64 // octets of a message; 0: not known
+	limit  int64    // octets of a message; 0: not known
+	next   imap.UID // of the message that is appended next; 0: not known
 }
 
 func (b *box) open(ctx context.Context) (err error) {
@@ -39,6 +40,7 @@ func (b *box) open(ctx context.Context) (err error) {
 	if b.data, err = b.c.Select(b.place, nil).Wait(); err != nil {
 		return aboutFolder(b.c, "SELECT", err)
 	}
+	b.next = b.data.UIDNext
 	limit, ok := b.c.Caps().AppendLimit()
 	if ok && limit == nil {
 		// Every folder has its own (RFC 7889 section 2).

@@ -14,7 +14,7 @@ func (b *box) Labelling() bool { return b.c.HasLabels() }
 
 // Labels tells of the labels of all messages.
 func (b *box) Labels(ctx context.Context, each func(id string, labels []string)) error {
-	if b.count() == 0 {
+	if b.empty() {
 		return nil
 	}
 	defer b.c.Bind(ctx)()

@@ -16,7 +16,7 @@ import (
 
 // Present asks for the sizes and Message-IDs of all messages.
 func (b *box) Present(ctx context.Context, each func(restore.Present) error) error {
-	if b.count() == 0 {
+	if b.empty() {
 		return nil
 	}
 	defer b.c.Bind(ctx)()
@@ -102,6 +102,10 @@ func (b *box) count() uint32 {
 	}
 	return b.data.NumMessages
 }
+
+// empty says that the folder has no message. A server that does not say how many
+// there are has not said that.
+func (b *box) empty() bool { return b.count() == 0 && b.c.Counted() }
 
 // readAtOnce is how many messages one FETCH asks for.
 const readAtOnce = 500
