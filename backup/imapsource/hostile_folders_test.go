@@ -6,6 +6,7 @@ import (
 
 	"restante/backup/accounts/imapconn"
 	"restante/backup/accounts/imapconn/imaptest"
+	"restante/backup/accounts/imapconn/imaptest/rogue"
 	"restante/storage"
 )
 
@@ -18,15 +19,6 @@ func listingAlso(folders ...string) maker {
 		b.WriteString("* LIST " + f + "\r\n")
 	}
 	return before("LIST", b.String())
-}
-
-// many are so many folders.
-func many(n int, format string) string {
-	var b strings.Builder
-	for i := range n {
-		fmt.Fprintf(&b, format+"\r\n", i)
-	}
-	return b.String()
 }
 
 func hostileFolders() []hostile {
@@ -45,7 +37,7 @@ func hostileFolders() []hostile {
 		{name: "folders: NO behind some of them", server: rewriting("LIST", func(cmd imaptest.Command, text string) string {
 			return answers(text)[0] + cmd.Tag + " NO and no more\r\n"
 		}), want: refused(nil, "list folders", "and no more")},
-		{name: "folders: a hundred thousand and one", server: before("LIST", many(100_001, `* LIST () "/" f%d`)), want: listed("more than 100000 folders")},
+		{name: "folders: a hundred thousand and one", server: before("LIST", rogue.Many(100_001, `* LIST () "/" f%d`)), want: listed("more than 100000 folders")},
 		{name: "folders: the same one a hundred thousand and one times", server: before("LIST", strings.Repeat("* LIST () \"/\" same\r\n", 100_001)), want: listed("more than 100000 folders")},
 		{name: "folders: a name of 1 MiB", server: before("LIST", "* LIST () \"/\" {1048576}\r\n"+strings.Repeat("x", 1<<20)+"\r\n"), want: listed("a line of more than")},
 		{name: "folders: a name of 1 MiB that is no UTF-7", server: before("LIST", "* LIST () \"/\" {1048576}\r\n"+strings.Repeat("\xff", 1<<20)+"\r\n"), want: listed("a folder name of 1048576 octets")},
@@ -123,7 +115,7 @@ func hostileFolders() []hostile {
 		{name: "folders: ones that cannot be opened", server: listingAlso(`() "/" Ghost`), want: incomplete(`folder "Ghost"`, "vanished")},
 		{name: "folders: attributes that are rubbish", server: swapping("LIST", `() "/" "INBOX"`, `("" (\X) \* \ {3} 5) "/" "INBOX"`), want: complete().believing(func(v view) { v["INBOX"][""] = folderLine([]string{"5", `\*`}, nil, false) })},
 		{name: "folders: XLIST, LSUB and LIST without parentheses", server: before("LIST", "* XLIST () \"/\" Ghost\r\n* LSUB () \"/\" Ghost\r\n* LISTX Ghost\r\n"), want: complete()},
-		{name: "folders: subscriptions to a hundred thousand and one", caps: "NAMESPACE CONDSTORE", server: says("LSUB", many(100_001, `* LSUB () "/" f%d`)+"%T OK\r\n"), want: listed("more than 100000 folders")},
+		{name: "folders: subscriptions to a hundred thousand and one", caps: "NAMESPACE CONDSTORE", server: says("LSUB", rogue.Many(100_001, `* LSUB () "/" f%d`)+"%T OK\r\n"), want: listed("more than 100000 folders")},
 		{name: "folders: subscriptions refused", caps: "NAMESPACE CONDSTORE", server: says("LSUB", "%T NO \x1b[31mnever\r\n"), want: complete("does not tell which folders are subscribed to").believing(unsubscribed)},
 		{name: "namespace: rubbish", server: says("NAMESPACE", "* NAMESPACE what ever this\r\n%T OK\r\n"), want: listed("NAMESPACE")},
 		{name: "namespace: NO", server: says("NAMESPACE", "%T NO none\r\n"), want: complete()},

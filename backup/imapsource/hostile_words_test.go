@@ -13,7 +13,7 @@ import (
 // labels that are no such thing.
 
 func hostileWords() []hostile {
-	evil := "\x1b[2J\x1b]0;owned\x07\u009b31m\u202edlrow\u2066\x00 " + password
+	evil := rogue.Evil
 	missing := func(says ...string) outcome { return incomplete(append(says, "INBOX/1000/13: ")...) }
 	undated := complete().believing(func(v view) {
 		v["INBOX"]["1000/13"] = strings.Replace(v["INBOX"]["1000/13"], "2023-11-14T22:13:13+01:00", "none", 1)

@@ -58,7 +58,7 @@ func hostileEnds() (list []hostile) {
 	list = append(list,
 		hostile{name: "busy: BYE to each login", server: rogue.Handling("LOGIN", rogue.HangUp("* BYE [UNAVAILABLE] come back later\r\n")), want: backsOff("busy")},
 		hostile{name: "busy: NO to each login", server: rogue.Says("LOGIN", "%T NO [LIMIT] too many connections\r\n"), want: backsOff("busy")},
-		hostile{name: "refused: a wrong password, and it is told", server: rogue.Says("LOGIN", "%T NO [AUTHENTICATIONFAILED] "+evil+"\r\n"), want: ends(imapconn.ErrLogin, "•••")},
+		hostile{name: "refused: a wrong password, and it is told", server: rogue.Says("LOGIN", "%T NO [AUTHENTICATIONFAILED] "+rogue.Evil+"\r\n"), want: ends(imapconn.ErrLogin, "•••")},
 		hostile{name: "refused: a login that takes an hour", server: rogue.Handling("LOGIN", func(c *imaptest.Conn, cmd imaptest.Command) {
 			time.Sleep(time.Hour)
 			c.OK(cmd)

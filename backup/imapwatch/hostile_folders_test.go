@@ -49,7 +49,7 @@ func hostileFolders() (list []hostile) {
 				imaptest.Answer("* 10 EXISTS\r\n%T OK\r\n")(c, cmd)
 				return
 			}
-			imaptest.Answer("%T NO [NONEXISTENT] there is no "+evil+"\r\n")(c, cmd)
+			imaptest.Answer("%T NO [NONEXISTENT] there is no "+rogue.Evil+"\r\n")(c, cmd)
 		}), want: backsOff("NONEXISTENT", "•••").hearing(3)},
 		hostile{name: "other folders: each hangs up", caps: "IDLE NAMESPACE", folders: folders[:2], server: rogue.Handling("EXAMINE", rogue.HangUp("")), want: backsOff("closed the connection")},
 		hostile{name: "other folders: rubbish for a namespace", caps: "IDLE NAMESPACE", folders: folders[:1], server: spaces("* NAMESPACE what ever\r\n%T OK\r\n"), want: backsOff("NAMESPACE")},

@@ -11,14 +11,12 @@ import (
 
 // Servers with which IDLE is not what RFC 2177 says.
 
-const evil = "\x1b[2J\x1b]0;owned\x07\u009b31m\u202edlrow\u2066\x00 " + rogue.Password
-
 func hostileIdles() []hostile {
 	plus := "+ idling\r\n"
 	list := []hostile{
 		{name: "IDLE: NO", server: rogue.Says("IDLE", "%T NO not now\r\n"), want: backsOff("IDLE", "not now")},
 		{name: "IDLE: BAD", server: rogue.Says("IDLE", "%T BAD what?\r\n"), want: backsOff("IDLE", "what?")},
-		{name: "IDLE: NO, with the password", server: rogue.Says("IDLE", "%T NO "+evil+"\r\n"), want: backsOff("IDLE", "•••")},
+		{name: "IDLE: NO, with the password", server: rogue.Says("IDLE", "%T NO "+rogue.Evil+"\r\n"), want: backsOff("IDLE", "•••")},
 		{name: "IDLE: OK at once", server: rogue.Says("IDLE", "%T OK done\r\n"), want: backsOff("IDLE")},
 		{name: "IDLE: NO, too many connections", server: rogue.Says("IDLE", "%T NO [LIMIT] too many\r\n"), want: backsOff("busy")},
 		{name: "IDLE: neither OK nor NO", server: rogue.Says("IDLE", "%T MAYBE\r\n"), want: backsOff("breaks the protocol")},
@@ -44,14 +42,14 @@ func hostileIdles() []hostile {
 		}), want: backsOff("timeout")},
 		{name: "IDLE: OK before +", server: rogue.Says("IDLE", "%T OK done\r\n"+plus), want: backsOff("IDLE")},
 		{name: "IDLE: OK to another tag", server: idle(plus+"T99 OK\r\nA1 OK\r\n* OK\r\n", "%T OK\r\n"), want: watches()},
-		{name: "IDLE: a + that says the password", server: idle("+ "+evil+"\r\n", "%T OK\r\n"), want: watches()},
+		{name: "IDLE: a + that says the password", server: idle("+ "+rogue.Evil+"\r\n", "%T OK\r\n"), want: watches()},
 		{name: "IDLE: a + of 1 MiB", server: idle("+ "+strings.Repeat("x", 1<<20)+"\r\n", "%T OK\r\n"), want: backsOff("a line of more than")},
 		{name: "DONE: NO", server: idle(plus, "%T NO never\r\n"), want: backsOff("DONE", "never")},
 		{name: "DONE: BAD", server: idle(plus, "%T BAD what?\r\n"), want: backsOff("DONE", "what?")},
 		{name: "DONE: OK twice", server: idle(plus, "%T OK\r\n%T OK\r\n"), want: watches()},
 		{name: "DONE: +", server: idle(plus, plus), want: backsOff("no answer to DONE within 1m0s")},
 		{name: "DONE: BYE", server: idle(plus, "* BYE\r\n"), want: backsOff("no answer to DONE")},
-		{name: "DONE: a hundred thousand changes in front of OK", server: idle(plus, many(hundreds(1), "* %d EXISTS")+"%T OK\r\n"), want: watches().hearing(3)},
+		{name: "DONE: a hundred thousand changes in front of OK", server: idle(plus, rogue.Many(hundreds(1), "* %d EXISTS")+"%T OK\r\n"), want: watches().hearing(3)},
 		{name: "DONE: changes for ever in front of no OK", server: rogue.Handling("IDLE", func(c *imaptest.Conn, _ imaptest.Command) {
 			c.Say("+ idling\r\n")
 			c.Line()
@@ -89,7 +87,7 @@ func hostileIdles() []hostile {
 		{name: "BYE: in the midst of IDLE, and hangs up", server: rogue.Handling("IDLE", rogue.HangUp(plus+"* BYE shutting down\r\n")), want: backsOff("BYE shutting down")},
 		{name: "BYE: in the midst of IDLE, and stays", server: saying("* BYE shutting down\r\n"), want: watches()},
 		{name: "BYE: too many connections", server: rogue.Handling("IDLE", rogue.HangUp(plus+"* BYE [UNAVAILABLE] too many connections\r\n")), want: backsOff("busy")},
-		{name: "BYE: the password", server: rogue.Handling("IDLE", rogue.HangUp(plus+"* BYE "+evil+"\r\n")), want: backsOff("•••")},
+		{name: "BYE: the password", server: rogue.Handling("IDLE", rogue.HangUp(plus+"* BYE "+rogue.Evil+"\r\n")), want: backsOff("•••")},
 		{name: "BYE: of 60 KiB", server: rogue.Handling("IDLE", rogue.HangUp(plus+"* BYE "+strings.Repeat("x", 60<<10)+"\r\n")), want: backsOff("BYE xxx")},
 
 		{name: "literal: STATUS of a folder with a name of 4 GiB", server: saying("* STATUS {4294967296}\r\n"), want: backsOff("a literal of 4294967296 octets")},
@@ -108,7 +106,7 @@ func hostileIdles() []hostile {
 		{name: "numbers: EXPUNGE of 0, FETCH of 0", server: saying("* 0 EXPUNGE\r\n* 0 FETCH (FLAGS ())\r\n"), want: watches()},
 		{name: "numbers: UIDVALIDITY is another", server: once("* OK [UIDVALIDITY 77] x\r\n"), want: backsOff("the UIDVALIDITY of the folder that is open changes")},
 		{name: "numbers: SEARCH and ESEARCH of everything, unasked", server: saying("* SEARCH 1 2 3\r\n* ESEARCH (TAG \"x\") UID ALL 1:4294967295\r\n"), want: watches()},
-		{name: "words: the password in a thousand alerts", server: saying(strings.Repeat("* OK [ALERT] "+evil+"\r\n", 1000)), want: watches().quietly()},
+		{name: "words: the password in a thousand alerts", server: saying(strings.Repeat("* OK [ALERT] "+rogue.Evil+"\r\n", 1000)), want: watches().quietly()},
 		{name: "words: the password in an answer that cannot be read", server: saying("* LIST " + rogue.Password + "\r\n"), want: watches()},
 		{name: "words: no line ends but CR", server: saying(strings.Repeat("* 11 EXISTS\r", 10_000)), want: backsOff()},
 		{name: "words: PREAUTH, and the greeting again", server: saying("* PREAUTH you are in\r\n* OK [CAPABILITY IMAP4rev1] ready\r\n"), want: watches()},
@@ -120,13 +118,13 @@ func hostileIdles() []hostile {
 			rogue.Pour(clear, strings.Repeat("\x00\x00\x00\xff\xff", 1000), time.Second)
 		}), want: backsOff("EXAMINE")},
 	}
-	for name, text := range map[string]string{"NO": "%T NO no such folder\r\n", "BAD": "%T BAD what?\r\n", "NO, the password": "%T NO " + evil + "\r\n",
+	for name, text := range map[string]string{"NO": "%T NO no such folder\r\n", "BAD": "%T BAD what?\r\n", "NO, the password": "%T NO " + rogue.Evil + "\r\n",
 		"NO [NONEXISTENT]": "%T NO [NONEXISTENT] none\r\n", "+": "+ go on\r\n", "BYE": "* BYE\r\n", "nothing": "", "MAYBE": "%T MAYBE\r\n",
 		"a literal of 4 GiB": "* FLAGS ({4294967296}\r\n", "EXISTS and no end": "* 10 EXISTS\r\n", "OK to another": "x OK\r\n"} {
 		list = append(list, hostile{name: "EXAMINE: " + name, server: rogue.Says("EXAMINE", text), want: backsOff("EXAMINE")})
 	}
 	for name, text := range map[string]string{"a bare OK": "%T OK\r\n", "OK twice": "%T OK\r\n%T OK\r\n", "READ-WRITE": "* 10 EXISTS\r\n%T OK [READ-WRITE] written to\r\n",
-		"300,000 changes": many(hundreds(3), "* %d EXISTS") + "%T OK\r\n", "no UIDVALIDITY": "* 4294967295 EXISTS\r\n* FLAGS ()\r\n%T OK\r\n",
+		"300,000 changes": rogue.Many(hundreds(3), "* %d EXISTS") + "%T OK\r\n", "no UIDVALIDITY": "* 4294967295 EXISTS\r\n* FLAGS ()\r\n%T OK\r\n",
 		"UIDVALIDITY 0 and a number too large": "* OK [UIDVALIDITY 0] x\r\n* OK [UIDVALIDITY 99999999999] x\r\n%T OK\r\n"} {
 		list = append(list, hostile{name: "EXAMINE: " + name, server: rogue.Says("EXAMINE", text), want: watches().hearing(2)})
 	}

@@ -18,7 +18,7 @@ func hostileNotifies() []hostile {
 	return []hostile{
 		{name: "NOTIFY: NO", caps: both, server: says("%T NO no\r\n"), want: watches().hearing(3)},
 		{name: "NOTIFY: BAD", caps: both, server: says("%T BAD what?\r\n"), want: watches().hearing(3)},
-		{name: "NOTIFY: NO, with the password", caps: both, server: says("%T NO " + evil + "\r\n"), want: watches().hearing(3)},
+		{name: "NOTIFY: NO, with the password", caps: both, server: says("%T NO " + rogue.Evil + "\r\n"), want: watches().hearing(3)},
 		{name: "NOTIFY: NO, and there is no IDLE", caps: alone, server: says("%T NO no\r\n"), want: ends(ErrCannot)},
 		{name: "NOTIFY: BAD, and there is no IDLE", caps: alone, server: says("%T BAD what?\r\n"), want: ends(ErrCannot)},
 		{name: "NOTIFY: NO [BADEVENT] with ten thousand events", caps: both, server: says("%T NO [BADEVENT (" + strings.Repeat("X ", 10_000) + ")] no\r\n"), want: watches().hearing(3)},
@@ -37,7 +37,7 @@ func hostileNotifies() []hostile {
 		{name: "NOTIFY: NO, later", caps: both, server: says("%T NO [UNAVAILABLE] later\r\n"), want: watches().hearing(3)},
 		{name: "NOTIFY: MAYBE", caps: both, server: says("%T MAYBE\r\n"), want: backsOff("breaks the protocol")},
 		{name: "NOTIFY: OK twice", caps: both, server: says("%T OK\r\n%T OK\r\n"), want: watches().hearing(3)},
-		{name: "NOTIFY: 300,000 folders in front of OK", caps: both, server: says(many(hundreds(3), `* STATUS "f%d" (MESSAGES 5 UIDNEXT 6)`) + "%T OK\r\n"), want: watches().hearing(3)},
+		{name: "NOTIFY: 300,000 folders in front of OK", caps: both, server: says(rogue.Many(hundreds(3), `* STATUS "f%d" (MESSAGES 5 UIDNEXT 6)`) + "%T OK\r\n"), want: watches().hearing(3)},
 		{name: "NOTIFY: folders for ever in front of no OK", caps: both, server: rogue.Handling("NOTIFY", func(c *imaptest.Conn, _ imaptest.Command) {
 			rogue.Pour(c, "* STATUS x (MESSAGES 5)\r\n", time.Second)
 		}), want: backsOff("no answer to NOTIFY within 1m0s")},
@@ -47,7 +47,7 @@ func hostileNotifies() []hostile {
 		{name: "NOOP: NO", caps: alone, server: rogue.Says("NOOP", "%T NO no\r\n"), want: backsOff("NOOP")},
 		{name: "NOOP: BAD", caps: alone, server: rogue.Says("NOOP", "%T BAD what?\r\n"), want: backsOff("NOOP")},
 		{name: "NOOP: silence", caps: alone, server: rogue.Handling("NOOP", rogue.Silence), want: backsOff("no answer to NOOP within 1m0s")},
-		{name: "NOOP: 300,000 changes in front of OK", caps: alone, server: rogue.Says("NOOP", many(hundreds(3), "* %d EXISTS")+"%T OK\r\n"), want: watches().hearing(3)},
+		{name: "NOOP: 300,000 changes in front of OK", caps: alone, server: rogue.Says("NOOP", rogue.Many(hundreds(3), "* %d EXISTS")+"%T OK\r\n"), want: watches().hearing(3)},
 		{name: "NOOP: hangs up", caps: alone, server: rogue.Handling("NOOP", rogue.HangUp("")), want: backsOff("closed the connection")},
 		{name: "NOOP: OK twice", caps: alone, server: rogue.Says("NOOP", "%T OK\r\n%T OK\r\n"), want: watches()},
 

@@ -39,14 +39,14 @@ func hostileStorms() (list []hostile) {
 			"VANISHED":                          "* VANISHED 1:%d",
 			"EXISTS, EXPUNGE, FETCH, STATUS and RECENT": "* %[1]d EXISTS\r\n* 1 EXPUNGE\r\n* 1 FETCH (FLAGS ())\r\n* STATUS x (MESSAGES 1)\r\n* 7 RECENT",
 		} {
-			add(hostile{name: mode.name + ", storm: " + name, caps: mode.caps, server: once(many(n/(1+strings.Count(line, "\r\n")), line)), want: watches().hearing(1)})
+			add(hostile{name: mode.name + ", storm: " + name, caps: mode.caps, server: once(rogue.Many(n/(1+strings.Count(line, "\r\n")), line)), want: watches().hearing(1)})
 		}
 		for name, line := range map[string]string{
 			"what nobody has heard of": "* X%d", "blank lines": "", "OK": "* OK still here %d", "+": "+ %d", "answers to no command": "Z%d OK",
 			"alerts": "* OK [ALERT] look at this, %d", "BYE": "* BYE %d", "CAPABILITY": "* CAPABILITY IMAP4rev1 X%d", "NULs": "\x00\x00",
 			"UIDNEXT": "* OK [UIDNEXT %d] x", "FLAGS": "* FLAGS (x%d)",
 		} {
-			add(hostile{name: mode.name + ", idle talk: " + name, caps: mode.caps, server: once(many(n/10, line)), want: watches().quietly()})
+			add(hostile{name: mode.name + ", idle talk: " + name, caps: mode.caps, server: once(rogue.Many(n/10, line)), want: watches().quietly()})
 		}
 		// A backup for each of them would be one after the other.
 		for _, pause := range []time.Duration{50 * time.Millisecond, time.Second, 6 * time.Second, 10 * time.Second, 61 * time.Second} {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -179,20 +178,9 @@ func (s *stage) dial(ctx context.Context, news func(imapconn.News)) (*imapconn.C
 		} else {
 			go imaptest.New(script).Serve(server)
 		}
-		return &tapped{client, &s.clear}, nil
+		return &rogue.Tapped{Conn: client, Said: &s.clear}, nil
 	}
 	return imapconn.Dial(ctx, o)
-}
-
-// A tapped connection keeps what is said.
-type tapped struct {
-	net.Conn
-	said *rogue.Heard
-}
-
-func (t *tapped) Write(p []byte) (int, error) {
-	t.said.Write(p)
-	return t.Conn.Write(p)
 }
 
 func (s *stage) log() *slog.Logger { return slog.New(rogue.PlainLog{To: &s.logged}) }
@@ -345,15 +333,3 @@ func hundreds(n int) int {
 
 // long says that there is time.
 var long = os.Getenv("RESTANTE_LONG") != ""
-
-// many are so many lines.
-func many(n int, format string) string {
-	if !strings.Contains(format, "%") {
-		return strings.Repeat(format+"\r\n", n)
-	}
-	var b strings.Builder
-	for i := range n {
-		fmt.Fprintf(&b, format+"\r\n", i+1)
-	}
-	return b.String()
-}

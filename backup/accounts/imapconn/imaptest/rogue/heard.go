@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"unicode"
@@ -29,6 +30,18 @@ func (h *Heard) String() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.text.String()
+}
+
+// Tapped is the client's end of a line, of which it is kept what goes out, as it
+// is on the wire.
+type Tapped struct {
+	net.Conn
+	Said *Heard
+}
+
+func (t *Tapped) Write(p []byte) (int, error) {
+	t.Said.Write(p)
+	return t.Conn.Write(p)
 }
 
 // A PlainLog keeps what is logged without escaping anything of it.
@@ -68,3 +81,19 @@ func Unfit(text string) string {
 	}
 	return ""
 }
+
+// Many are so many lines of a format, which may have their number in it.
+func Many(n int, format string) string {
+	if !strings.Contains(format, "%") {
+		return strings.Repeat(format+"\r\n", n)
+	}
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format+"\r\n", i+1)
+	}
+	return b.String()
+}
+
+// Evil is what drives a terminal, turns the direction of writing and tells the
+// password.
+const Evil = "\x1b[2J\x1b]0;owned\x07\u009b31m\u202edlrow\u2066\x00 " + Password
