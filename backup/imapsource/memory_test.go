@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"runtime"
 	"sync"
 	"testing"
 
 	"restante/backup/accounts/imapconn/imaptest"
+	"restante/cmd/testbed/memory"
 	"restante/storage"
 	"restante/storage/objects"
 )
@@ -71,10 +71,7 @@ type watch struct {
 func (w *watch) look() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	w.most = max(w.most, m.HeapAlloc)
+	w.most = max(w.most, memory.Reachable())
 	w.looks++
 }
 
