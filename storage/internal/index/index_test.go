@@ -132,7 +132,14 @@ func TestEveryBlobIsFoundThroughMergesAndReopening(t *testing.T) {
 
 func TestPackThatIsNotLiveIsPassedOverAndMergedAway(t *testing.T) {
 	t.Parallel()
-	s := OpenSet(t.TempDir())
+	for _, dir := range []string{t.TempDir(), ""} { // the latter: in memory
+		passOverAndMergeAway(t, dir)
+	}
+}
+
+func passOverAndMergeAway(t *testing.T, dir string) {
+	t.Helper()
+	s := OpenSet(dir)
 	defer s.Close()
 	r := rand.New(rand.NewPCG(1, 3))
 	packs := somePacks(r, 2, 200)

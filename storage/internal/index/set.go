@@ -25,9 +25,9 @@ const (
 // A Set is the local index of one vault: tables in a directory of its own,
 // which is a cache and may be deleted at any time. Processes may share the
 // directory; each adds what it misses. Where the directory cannot be written,
-// new tables are kept in memory.
+// or there is none, new tables are kept in memory.
 type Set struct {
-	dir string
+	dir string // empty: tables are in memory
 
 	mu     sync.RWMutex // guards what follows
 	tables []*table
@@ -36,9 +36,13 @@ type Set struct {
 }
 
 // OpenSet opens the tables in dir; there may be no such directory yet. Tables
-// that are damaged are removed; the packs in them are then not covered.
+// that are damaged are removed; the packs in them are then not covered. An
+// empty dir is none.
 func OpenSet(dir string) *Set {
 	s := &Set{dir: dir, packs: map[ulid.ULID]bool{}}
+	if dir == "" {
+		return s
+	}
 	entries, _ := os.ReadDir(dir) // what cannot be read is not covered
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())

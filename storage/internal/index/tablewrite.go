@@ -19,8 +19,32 @@ import (
 
 // How tables are made: of packs, and of other tables.
 
+// tableOctets is how long a table is.
+func tableOctets(packs, segments, records int) int {
+	blocks := (records + perBlock - 1) / perBlock
+	return blocks*(blockSize+8) + packs*packSize + segments*segmentSize + footerSize
+}
+
+// newTable makes a table of at most so many octets: in a file, or in memory
+// where there is no directory.
+func newTable(dir string, octets int, write func(io.Writer) error) (*table, error) {
+	if dir == "" {
+		return memoryTable(octets, write)
+	}
+	return fileTable(dir, octets, write)
+}
+
+func memoryTable(octets int, write func(io.Writer) error) (*table, error) {
+	var b bytes.Buffer
+	b.Grow(octets)
+	if err := write(&b); err != nil {
+		return nil, err
+	}
+	return readTable("", bytes.NewReader(b.Bytes()), int64(b.Len()))
+}
+
 // fileTable writes a table into a file and opens it.
-func fileTable(dir string, write func(io.Writer) error) (_ *table, err error) {
+func fileTable(dir string, octets int, write func(io.Writer) error) (_ *table, err error) {
 	// The cache may be deleted at any time, under our feet, too.
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -35,7 +59,7 @@ func fileTable(dir string, write func(io.Writer) error) (_ *table, err error) {
 			os.Remove(f.Name())
 		}
 	}()
-	w := bufio.NewWriterSize(f, 1<<20)
+	w := bufio.NewWriterSize(f, min(octets, 1<<20)) // most tables are small
 	if err := errors.Join(write(w), w.Flush()); err != nil {
 		return nil, err
 	}
@@ -138,14 +162,11 @@ func tableOf(dir string, packs []Pack) (*table, error) {
 			}
 		})
 	}
-	if t, err := fileTable(dir, write); err == nil {
-		return t, nil
+	octets := tableOctets(len(packs), len(segments), len(records))
+	if t, err := newTable(dir, octets, write); err == nil || dir == "" {
+		return t, err
 	}
-	var b bytes.Buffer
-	if err := write(&b); err != nil {
-		return nil, err
-	}
-	return readTable("", bytes.NewReader(b.Bytes()), int64(b.Len()))
+	return memoryTable(octets, write)
 }
 
 // mergeTables writes one table of what several hold, without the packs that
@@ -156,7 +177,9 @@ func mergeTables(dir string, tables []*table, keep func(ulid.ULID) bool) (*table
 	packAt := map[ulid.ULID]uint32{}
 	const dropped = ^uint32(0)
 	renumber := make([][]uint32, len(tables)) // table, its segment → segment in the new one
+	records := 0
 	for i, t := range tables {
+		records += t.records
 		numbers := make([]uint32, len(t.packs))
 		for j, p := range t.packs {
 			if _, double := packAt[p.ID]; double || !keep(p.ID) {
@@ -177,7 +200,7 @@ func mergeTables(dir string, tables []*table, keep func(ulid.ULID) bool) (*table
 			segments = append(segments, s)
 		}
 	}
-	return fileTable(dir, func(w io.Writer) error {
+	return newTable(dir, tableOctets(len(packs), len(segments), records), func(w io.Writer) error {
 		return writeTable(w, packs, segments, mergeRecords(tables, renumber, dropped))
 	})
 }
