@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -72,7 +73,10 @@ const (
 const First = Prefix + "000000000000"
 
 // Slot is the name of entry n.
-func Slot(n uint64) string { return fmt.Sprintf("%s%012d", Prefix, n) }
+func Slot(n uint64) string {
+	digits := strconv.FormatUint(n, 10)
+	return First[:max(len(First)-len(digits), len(Prefix))] + digits
+}
 
 // New returns the ledger that begins at the config with this SHA-256. Nothing
 // is read yet. Writer is what new entries say of who wrote them.
@@ -114,21 +118,8 @@ func (l *Ledger) Refresh(ctx context.Context) error {
 	// are read side by side; what is absent costs a request each, no more.
 	for i := 0; ; i++ {
 		n := l.state.Next
-		boxes := make([][]byte, 1<<min(max(0, i-5), 4))
-		var g errgroup.Group
-		for k := range boxes {
-			g.Go(func() (err error) {
-				boxes[k], err = l.get(ctx, n+uint64(k))
-				if errors.Is(err, objects.ErrNotFound) {
-					return nil
-				}
-				if err != nil {
-					return fmt.Errorf("read ledger entry %d: %w", n+uint64(k), err)
-				}
-				return nil
-			})
-		}
-		if err := g.Wait(); err != nil {
+		boxes, err := l.getSome(ctx, n, 1<<min(max(0, i-5), 4))
+		if err != nil {
 			return err
 		}
 		for k, box := range boxes {
@@ -155,6 +146,27 @@ func (l *Ledger) Refresh(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// getSome gets so many entries from n on, side by side. Those that are absent
+// are nil.
+func (l *Ledger) getSome(ctx context.Context, n uint64, count int) ([][]byte, error) {
+	boxes := make([][]byte, count)
+	get := func(k int) (err error) {
+		boxes[k], err = l.get(ctx, n+uint64(k))
+		if err != nil && !errors.Is(err, objects.ErrNotFound) {
+			return fmt.Errorf("read ledger entry %d: %w", n+uint64(k), err)
+		}
+		return nil
+	}
+	if count == 1 {
+		return boxes, get(0)
+	}
+	var g errgroup.Group
+	for k := range boxes {
+		g.Go(func() error { return get(k) })
+	}
+	return boxes, g.Wait()
 }
 
 // Complete is Refresh, and also makes sure that nothing stands behind the end:
