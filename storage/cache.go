@@ -30,7 +30,7 @@ import (
 // renamed. A vault's key is never in it, since destroying the key in the
 // store must destroy the vault's mail.
 type cache struct {
-	dir       string
+	dir       string // empty: there is none
 	temporary bool
 	read      atomic.Bool // something came out of it
 }
@@ -38,9 +38,13 @@ type cache struct {
 // structureLimit is how many octets of structure segments are kept.
 const structureLimit = 1 << 30
 
-// openCache opens the cache of the repository at a location, below root. Its
-// directory is made when something is put into it.
-func openCache(root, location string) *cache {
+// openCache opens the cache of the repository at a location, as the options have
+// it. Its directory is made when something is put into it.
+func openCache(o Options, location string) *cache {
+	if o.NoCache {
+		return &cache{}
+	}
+	root := o.CacheDir
 	if root == "" {
 		return &cache{dir: filepath.Join(os.TempDir(), "restante-cache-"+rand.Text()), temporary: true}
 	}
@@ -51,7 +55,21 @@ func openCache(root, location string) *cache {
 // warm says that something came out of the cache.
 func (c *cache) warm() bool { return c.read.Load() }
 
+// none says that nothing is kept.
+func (c *cache) none() bool { return c.dir == "" }
+
+// below is the path of a directory in the cache; empty where there is none.
+func (c *cache) below(names ...string) string {
+	if c.none() {
+		return ""
+	}
+	return filepath.Join(c.dir, filepath.Join(names...))
+}
+
 func (c *cache) get(name string) ([]byte, error) {
+	if c.none() {
+		return nil, fs.ErrNotExist
+	}
 	b, err := os.ReadFile(filepath.Join(c.dir, filepath.FromSlash(name)))
 	if err == nil {
 		c.read.Store(true)
@@ -60,6 +78,9 @@ func (c *cache) get(name string) ([]byte, error) {
 }
 
 func (c *cache) put(name string, b []byte) error {
+	if c.none() {
+		return nil
+	}
 	path := filepath.Join(c.dir, filepath.FromSlash(name))
 	f, err := os.CreateTemp(filepath.Dir(path), "new-*")
 	if errors.Is(err, fs.ErrNotExist) { // most often the directory is there
@@ -82,7 +103,7 @@ func (c *cache) put(name string, b []byte) error {
 
 // remove removes a file and says whether it was there.
 func (c *cache) remove(name string) bool {
-	return os.Remove(filepath.Join(c.dir, filepath.FromSlash(name))) == nil
+	return !c.none() && os.Remove(filepath.Join(c.dir, filepath.FromSlash(name))) == nil
 }
 
 // through gets an object that never changes, from the cache where it is there.
@@ -109,6 +130,9 @@ func (c *cache) openSealed(r *Repository, name string) ([]byte, error) {
 }
 
 func (c *cache) putSealed(r *Repository, name string, plain []byte) error {
+	if c.none() {
+		return nil
+	}
 	box, err := r.sealer.Seal(nil, &r.key, seal.Cache, []byte(name), plain, seal.Options{Compress: seal.Fast})
 	if err != nil {
 		return err
@@ -118,6 +142,9 @@ func (c *cache) putSealed(r *Repository, name string, plain []byte) error {
 
 // clear removes all that is in the cache.
 func (c *cache) clear() {
+	if c.none() {
+		return
+	}
 	entries, _ := os.ReadDir(c.dir)
 	for _, e := range entries {
 		os.RemoveAll(filepath.Join(c.dir, e.Name()))
@@ -126,6 +153,9 @@ func (c *cache) clear() {
 }
 
 func (c *cache) close() error {
+	if c.none() {
+		return nil
+	}
 	if c.temporary {
 		return os.RemoveAll(c.dir)
 	}

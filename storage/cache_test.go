@@ -20,10 +20,11 @@ import (
 
 // useAll opens, restores, backs up, counts and checks: whatever its cache is
 // like, a sound repository must do it all.
-func (sp *specimen) useAll(t *testing.T, what string, store objects.Store, cache string) {
+func (sp *specimen) useAll(t *testing.T, what string, store objects.Store, o Options) {
 	t.Helper()
 	for _, stale := range []bool{false, true} {
-		r, err := Open(t.Context(), store, Passphrase(testPassphrase), Options{CacheDir: cache, Stale: stale})
+		o.Stale = stale
+		r, err := Open(t.Context(), store, Passphrase(testPassphrase), o)
 		if err != nil {
 			t.Errorf("%s, stale %v: %v", what, stale, err)
 			return
@@ -128,7 +129,7 @@ func TestDamagedCacheCostsNothingButTime(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			sp.useAll(t, name+": "+how, sp.copy(t), cache)
+			sp.useAll(t, name+": "+how, sp.copy(t), Options{CacheDir: cache})
 		}
 	}
 }
@@ -182,14 +183,36 @@ func TestWhereTheCacheCannotBeWrittenItIsDoneWithout(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	sp.useAll(t, "its place is a file", sp.copy(t), file)
+	sp.useAll(t, "its place is a file", sp.copy(t), Options{CacheDir: file})
 	for _, part := range []string{"index", "structure", "keys"} {
 		cache := t.TempDir()
-		c := openCache(cache, objects.NewMemory().Location())
+		c := openCache(Options{CacheDir: cache}, objects.NewMemory().Location())
 		if err := errors.Join(os.MkdirAll(c.dir, 0o700), os.WriteFile(filepath.Join(c.dir, part), nil, 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		sp.useAll(t, part+" is a file", sp.copy(t), cache)
+		sp.useAll(t, part+" is a file", sp.copy(t), Options{CacheDir: cache})
+	}
+}
+
+// TestNoCacheKeepsNothingOnDisk: neither where this process is, nor where
+// temporary files go.
+func TestNoCacheKeepsNothingOnDisk(t *testing.T) {
+	sp := mustSpecimen(t)
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	t.Chdir(dir)
+	store := sp.copy(t)
+	sp.useAll(t, "no cache", store, Options{NoCache: true})
+	r, err := Open(t.Context(), store, Passphrase(testPassphrase), Options{NoCache: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := r.Prune(t.Context(), everything); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("on disk: %v %v", left, err)
 	}
 }
 
@@ -242,7 +265,7 @@ func TestCachePutBackFromABackupIsOnlyOlder(t *testing.T) {
 	r.Close()
 	for range 3 {
 		older := sp.copyCache(t)
-		sp.useAll(t, "older", store, older)
+		sp.useAll(t, "older", store, Options{CacheDir: older})
 	}
 	again := openRepository(t, store, Options{CacheDir: sp.copyCache(t)})
 	if _, err := again.At("alice", Point{id: latest.ID.String()}); err != nil {

@@ -36,7 +36,7 @@ func Init(ctx context.Context, store objects.Store, lock Lock, o Options) (*Repo
 	if err != nil {
 		return nil, err
 	}
-	c := openCache(o.CacheDir, store.Location())
+	c := openCache(o, store.Location())
 	c.clear()
 	r := &Repository{store: store, cache: c, log: o.Log, segments: newSegmentCache(o.SegmentMemory), vaults: map[ID]*vault{}}
 	if r.config, r.id, err = parseConfig(b); err != nil {

@@ -177,15 +177,19 @@ type pruner struct {
 // open opens the repository anew, with nothing that this machine has kept.
 func (p *pruner) open(ctx context.Context, r *Repository) error {
 	p.o.Progress(PruneProgress{Step: "reading the ledger"})
-	removeStale(r.cache.dir)
-	dir, err := os.MkdirTemp(r.cache.dir, prunePrefix)
-	if err != nil {
-		// It was deleted, and is made again, or nothing can be written there,
-		// and what a prune finds out stays in memory.
-		dir = filepath.Join(r.cache.dir, prunePrefix+rand.Text())
+	kept := &cache{}
+	if !r.cache.none() {
+		removeStale(r.cache.dir)
+		dir, err := os.MkdirTemp(r.cache.dir, prunePrefix)
+		if err != nil {
+			// It was deleted, and is made again, or nothing can be written there,
+			// and what a prune finds out stays in memory.
+			dir = filepath.Join(r.cache.dir, prunePrefix+rand.Text())
+		}
+		kept = &cache{dir: dir, temporary: true}
 	}
 	p.repo = &Repository{store: r.store, config: r.config, id: r.id, sealer: r.sealer, key: r.key, slot: r.slot, log: r.log,
-		cache: &cache{dir: dir, temporary: true}, segments: newSegmentCache(32 << 20), vaults: map[ID]*vault{}}
+		cache: kept, segments: newSegmentCache(32 << 20), vaults: map[ID]*vault{}}
 	b, err := r.store.Get(ctx, configName, 0, -1)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", configName, err)

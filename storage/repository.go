@@ -115,6 +115,9 @@ type Options struct {
 	// CacheDir is the directory for what need not be read again, one for all
 	// repositories. Empty: a temporary one, removed by Close.
 	CacheDir string
+	// NoCache keeps all of that in memory, where it ends with Close. It means
+	// more memory for a repository with millions of messages.
+	NoCache bool
 	// Writer is what ledger entries say of who wrote them.
 	Writer string
 	Log    *slog.Logger
@@ -149,7 +152,7 @@ var freeMemory = debug.FreeOSMemory
 // Open opens the repository in a store.
 func Open(ctx context.Context, store objects.Store, unlock Unlock, o Options) (*Repository, error) {
 	o.defaults()
-	c := openCache(o.CacheDir, store.Location())
+	c := openCache(o, store.Location())
 	r, err := open(ctx, store, unlock, o, c)
 	if err != nil && c.warm() {
 		var astray bool
@@ -287,6 +290,9 @@ func (r *Repository) Close() error {
 const stateName = "state"
 
 func (r *Repository) saveState() {
+	if r.cache.none() {
+		return
+	}
 	b, err := r.ledger.Export()
 	if err == nil {
 		err = r.cache.putSealed(r, stateName, b)

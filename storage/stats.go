@@ -122,5 +122,6 @@ func (r *Repository) Stats(ctx context.Context) (*Stats, error) {
 	return s, nil
 }
 
-// CacheDir is the directory of this repository's local cache.
+// CacheDir is the directory of this repository's local cache; empty where there
+// is none.
 func (r *Repository) CacheDir() string { return r.cache.dir }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"hash"
 	"maps"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -113,7 +112,7 @@ func (r *Repository) vault(ctx context.Context, id ID) (*vault, error) {
 		return nil, err
 	}
 	v.macs.New = func() any { return hmac.New(sha256.New, v.idKey[:]) }
-	v.index = index.OpenSet(filepath.Join(r.cache.dir, "index", id.Short()))
+	v.index = index.OpenSet(r.cache.below("index", id.Short()))
 	r.vaults[id] = v
 	return v, nil
 }
