@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"testing/synctest"
 	"time"
 
@@ -18,7 +19,7 @@ type simActor struct {
 	random *rand.Rand // of what it decides to do
 	octets rand.PCG   // of what it takes from crypto/rand
 	tasks  []func(*simActor)
-	cache  string
+	cache  string        // a directory; empty: none
 	skew   time.Duration // of what it hears of the store's clock
 	out    int           // so many requests more do not reach the store
 	life   *simLife
@@ -39,7 +40,7 @@ type simLife struct {
 
 // join has a machine join that does these tasks one after another.
 func (w *simWorld) join(name string, tasks ...func(*simActor)) *simActor {
-	a := &simActor{name: name, index: len(w.actors), w: w, tasks: tasks, cache: simNoCache,
+	a := &simActor{name: name, index: len(w.actors), w: w, tasks: tasks,
 		random: rand.New(rand.NewPCG(w.seed, 100+uint64(len(w.actors))))}
 	a.octets.Seed(w.seed, 200+uint64(len(w.actors)))
 	a.begin()
@@ -54,6 +55,7 @@ func (a *simActor) begin() {
 
 // run does the tasks. After a crash the next one is done by a new process.
 func (a *simActor) run() {
+	growStack()
 	defer func() { a.done = true }()
 	for _, task := range a.tasks {
 		if a.life.dead {
@@ -65,6 +67,15 @@ func (a *simActor) run() {
 		}
 	}
 	a.letGo()
+}
+
+// growStack makes the goroutine's stack as large as it will become, while there
+// is nothing on it to copy.
+//
+//go:noinline
+func growStack() byte {
+	var room [24 << 10]byte
+	return room[len(os.Args)]
 }
 
 // letGo ends a process. One that crashed writes nothing into its cache any

@@ -39,10 +39,14 @@ func (r *simRandom) Read(b []byte) (int, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for rest := b; len(rest) > 0; {
+	octets, rest := &w.running.octets, b
+	for ; len(rest) >= 8; rest = rest[8:] {
+		binary.LittleEndian.PutUint64(rest, octets.Uint64())
+	}
+	if len(rest) > 0 {
 		var word [8]byte
-		binary.LittleEndian.PutUint64(word[:], w.running.octets.Uint64())
-		rest = rest[copy(rest, word[:]):]
+		binary.LittleEndian.PutUint64(word[:], octets.Uint64())
+		copy(rest, word[:])
 	}
 	return len(b), nil
 }
@@ -231,7 +235,7 @@ func (a *simActor) open() error {
 		a.repo.Close()
 		a.repo = nil
 	}
-	r, err := Open(a.life.ctx, simStore{a, a.life}, Passphrase(testPassphrase), Options{CacheDir: a.cache, Writer: a.name, Stale: a.random.IntN(2) == 0})
+	r, err := Open(a.life.ctx, simStore{a, a.life}, Passphrase(testPassphrase), Options{CacheDir: a.cache, NoCache: a.cache == "", Writer: a.name, Stale: a.random.IntN(2) == 0})
 	if err != nil {
 		return err
 	}
@@ -415,14 +419,14 @@ func (a *simActor) restore() {
 
 // judge reads, as a new machine with nothing at hand, all that must be there.
 func (w *simWorld) judge() error {
-	if err := w.truth.all(); err != nil {
+	if err := errors.Join(w.truth.all(), w.givenBack()); err != nil {
 		return err
 	}
 	a := &simActor{name: "judge", w: w}
 	a.begin()
 	a.life.direct = true
 	w.running = nil
-	r, err := Open(a.life.ctx, simStore{a, a.life}, Passphrase(testPassphrase), Options{CacheDir: simNoCache})
+	r, err := Open(a.life.ctx, simStore{a, a.life}, Passphrase(testPassphrase), Options{NoCache: true})
 	if err != nil {
 		return fmt.Errorf("open in the end: %w", err)
 	}
@@ -441,7 +445,7 @@ func (w *simWorld) judge() error {
 	return nil
 }
 
-// removeSimCaches is what a schedule with caches on disk leaves.
+// simCaches gives every actor an empty directory for its cache.
 func simCaches(root string, w *simWorld) {
 	for _, a := range w.actors {
 		a.cache = filepath.Join(root, a.name)

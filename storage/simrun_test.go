@@ -4,32 +4,53 @@ import (
 	"crypto/rand"
 	"fmt"
 	"maps"
-
 	mathrand "math/rand/v2"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"filippo.io/age"
 )
 
 // simulate readies the test for schedules: one at a time, on one processor,
 // with random octets from the schedule.
 func simulate(t *testing.T) []*simImage {
 	t.Helper()
-	before, real, free, collect := runtime.GOMAXPROCS(1), rand.Reader, freeMemory, debug.SetGCPercent(400)
+	before, real, free, slot, collect := runtime.GOMAXPROCS(1), rand.Reader, freeMemory, openSlot, debug.SetGCPercent(200)
 	t.Cleanup(func() {
 		runtime.GOMAXPROCS(before)
 		debug.SetGCPercent(collect)
-		rand.Reader, freeMemory = real, free
+		rand.Reader, freeMemory, openSlot = real, free, slot
 	})
 	fillSimImage(t, 0) // what is made once for all tests is not of a bubble
 	rand.Reader = &simRandom{real: real}
 	freeMemory = func() {}
+	openSlot = rememberSlots(slot)
 	return []*simImage{makeSimImage(t, 0), makeSimImage(t, 8)}
+}
+
+// rememberSlots opens each key slot once: all have the same passphrase.
+func rememberSlots(open func([]byte, []age.Identity) ([]byte, error)) func([]byte, []age.Identity) ([]byte, error) {
+	var mu sync.Mutex
+	known := map[string][]byte{}
+	return func(file []byte, identities []age.Identity) ([]byte, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		b, ok := known[string(file)]
+		var err error
+		if !ok {
+			if b, err = open(file, identities); err == nil {
+				known[string(file)] = b
+			}
+		}
+		return slices.Clone(b), err
+	}
 }
 
 // simKind says who is there.
@@ -89,8 +110,13 @@ func (w *simWorld) cast(pool [][]byte, caches string) {
 			a.skew = time.Duration(r.IntN(20)-10) * 365 * 24 * time.Hour
 		}
 	}
-	if caches != "" && r.IntN(8) == 0 {
+	switch where := r.IntN(8); {
+	case where == 0 && caches != "":
 		simCaches(caches, w)
+	case where == 1:
+		for _, a := range w.actors {
+			a.cache = simNoCache
+		}
 	}
 }
 

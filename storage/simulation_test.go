@@ -38,6 +38,7 @@ type simWorld struct {
 	kind    simKind
 	trouble simTrouble
 	objects map[string]simObject
+	lent    []lent
 	truth   *simTruth
 	actors  []*simActor
 	running *simActor // whose code runs; it gives the random octets
@@ -238,7 +239,7 @@ func (w *simWorld) letThrough(r *simRequest) {
 		r.life.faults++
 		w.counts["faults"]++
 	}
-	injected := fmt.Errorf("%s: %w (%s)", r, objectstest.ErrInjected, fault)
+	injected := func() error { return fmt.Errorf("%s: %w (%s)", r, objectstest.ErrInjected, fault) }
 	switch {
 	case r.op == 0 || r.applied:
 	case r.ctx.Err() != nil:
@@ -248,14 +249,14 @@ func (w *simWorld) letThrough(r *simRequest) {
 		}
 		r.err = r.ctx.Err()
 	case fault == objectstest.FailBefore:
-		r.err = injected
+		r.err = injected()
 	case fault == objectstest.FailAfter:
 		w.apply(r)
-		r.got, r.err = nil, injected
+		r.got, r.err = nil, injected()
 		r.infos = r.infos[:len(r.infos)/2]
 	case fault == objectstest.FailLate:
 		w.late = append(w.late, r.again())
-		r.err = injected
+		r.err = injected()
 	case fault == "twice":
 		w.apply(r)
 		again := r.again()
