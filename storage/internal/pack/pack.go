@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -97,9 +98,10 @@ func (b *Builder) Finish() ([]byte, Directory, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	size := len(b.buf) + len(dir) + trailerSize
 	start := len(b.buf)
-	b.buf = append(b.buf, make([]byte, Padded(int64(size))-int64(size))...)
+	size := start + len(dir) + trailerSize
+	padded := int(Padded(int64(size)))
+	b.buf = slices.Grow(b.buf, padded-start)[:start+padded-size]
 	rand.Read(b.buf[start:])
 
 	var at [trailerData]byte
