@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 
-	"restante/storage/internal/seal"
 	"restante/storage/ledger"
 	"restante/storage/objects"
 )
@@ -42,7 +41,7 @@ func Init(ctx context.Context, store objects.Store, lock Lock, o Options) (*Repo
 	if r.config, r.id, err = parseConfig(b); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
-	r.sealer, r.configSum = seal.New(r.id), sha256.Sum256(b)
+	r.sealer, r.configSum = newSealer(r.id), sha256.Sum256(b)
 	rand.Read(r.key[:])
 	l := ledger.New(store, boxes{r}, sha256.Sum256(b), o.Writer)
 

@@ -149,6 +149,10 @@ func (o *Options) defaults() {
 // thousands of times replace it.
 var freeMemory = debug.FreeOSMemory
 
+// newSealer makes what seals. Tests that open the same boxes thousands of times
+// replace it.
+var newSealer = seal.New
+
 // Open opens the repository in a store.
 func Open(ctx context.Context, store objects.Store, unlock Unlock, o Options) (*Repository, error) {
 	o.defaults()
@@ -200,7 +204,7 @@ func open(ctx context.Context, store objects.Store, unlock Unlock, o Options, c 
 	if r.config, r.id, err = parseConfig(b); err != nil {
 		return r, err
 	}
-	r.sealer, r.configSum = seal.New(r.id), sha256.Sum256(b)
+	r.sealer, r.configSum = newSealer(r.id), sha256.Sum256(b)
 	identities, err := unlock.identities()
 	if err != nil {
 		return r, err

@@ -419,7 +419,7 @@ func (a *simActor) restore() {
 
 // judge reads, as a new machine with nothing at hand, all that must be there.
 func (w *simWorld) judge() error {
-	if err := errors.Join(w.truth.all(), w.givenBack()); err != nil {
+	if err := errors.Join(w.truth.all(), w.sameShared()); err != nil {
 		return err
 	}
 	a := &simActor{name: "judge", w: w}

@@ -16,22 +16,26 @@ import (
 	"time"
 
 	"filippo.io/age"
+
+	"restante/storage/internal/seal"
 )
 
 // simulate readies the test for schedules: one at a time, on one processor,
 // with random octets from the schedule.
 func simulate(t *testing.T) []*simImage {
 	t.Helper()
-	before, real, free, slot, collect := runtime.GOMAXPROCS(1), rand.Reader, freeMemory, openSlot, debug.SetGCPercent(200)
+	before, collect := runtime.GOMAXPROCS(1), debug.SetGCPercent(200)
+	real, free, slot, sealer := rand.Reader, freeMemory, openSlot, newSealer
 	t.Cleanup(func() {
 		runtime.GOMAXPROCS(before)
 		debug.SetGCPercent(collect)
-		rand.Reader, freeMemory, openSlot = real, free, slot
+		rand.Reader, freeMemory, openSlot, newSealer = real, free, slot, sealer
 	})
 	fillSimImage(t, 0) // what is made once for all tests is not of a bubble
 	rand.Reader = &simRandom{real: real}
 	freeMemory = func() {}
 	openSlot = rememberSlots(slot)
+	newSealer = rememberSealers()
 	return []*simImage{makeSimImage(t, 0), makeSimImage(t, 8)}
 }
 
@@ -50,6 +54,21 @@ func rememberSlots(open func([]byte, []age.Identity) ([]byte, error)) func([]byt
 			}
 		}
 		return slices.Clone(b), err
+	}
+}
+
+// rememberSealers has all processes share the sealer of a repository, which
+// keeps ciphers: most boxes that they open are those of the image.
+func rememberSealers() func([16]byte) *seal.Sealer {
+	var mu sync.Mutex
+	known := map[[16]byte]*seal.Sealer{}
+	return func(id [16]byte) *seal.Sealer {
+		mu.Lock()
+		defer mu.Unlock()
+		if known[id] == nil {
+			known[id] = seal.Keeping(id)
+		}
+		return known[id]
 	}
 }
 
@@ -110,8 +129,8 @@ func (w *simWorld) cast(pool [][]byte, caches string) {
 			a.skew = time.Duration(r.IntN(20)-10) * 365 * 24 * time.Hour
 		}
 	}
-	switch where := r.IntN(8); {
-	case where == 0 && caches != "":
+	switch where := r.IntN(32); {
+	case where%8 == 0 && caches != "":
 		simCaches(caches, w)
 	case where == 1:
 		for _, a := range w.actors {
@@ -127,6 +146,7 @@ func play(t *testing.T, images []*simImage, seed uint64, caches string, tell fun
 
 func playKind(t *testing.T, images []*simImage, seed uint64, caches string, tell func(string, ...any), kind simKind) (w *simWorld) {
 	synctest.Test(t, func(t *testing.T) {
+		growStack()
 		image := images[0]
 		if seed%3 == 0 {
 			image = images[1]
@@ -143,8 +163,16 @@ func playKind(t *testing.T, images []*simImage, seed uint64, caches string, tell
 }
 
 // TestSimulation plays schedules. -seed=N plays one again; -schedules=N plays
-// so many.
+// so many, in -workers=N processes.
 func TestSimulation(t *testing.T) {
+	workers := *simWorkers
+	if workers == 0 && *simSchedules > 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	if workers > 1 && *simSeed == 0 && *simSchedules > 0 {
+		playInWorkers(t, workers, *simFirst, *simSchedules)
+		return
+	}
 	images := simulate(t)
 	caches := simCacheRoot(t)
 	first, n := *simFirst, *simSchedules

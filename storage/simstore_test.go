@@ -38,12 +38,12 @@ func (s simStore) ask(ctx context.Context, r *simRequest) (*simRequest, error) {
 }
 
 func (s simStore) Put(ctx context.Context, name string, data []byte) error {
-	_, err := s.ask(ctx, &simRequest{op: objectstest.Put, name: name, data: slices.Clone(data)})
+	_, err := s.ask(ctx, &simRequest{op: objectstest.Put, name: name, data: s.a.w.taken(data)})
 	return err
 }
 
 func (s simStore) PutIfAbsent(ctx context.Context, name string, data []byte) error {
-	_, err := s.ask(ctx, &simRequest{op: objectstest.PutIfAbsent, name: name, data: slices.Clone(data)})
+	_, err := s.ask(ctx, &simRequest{op: objectstest.PutIfAbsent, name: name, data: s.a.w.taken(data)})
 	return err
 }
 
@@ -110,23 +110,32 @@ func (w *simWorld) get(r *simRequest, o simObject, there bool) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", r, objects.ErrRange)
 	}
 	got := o.data[r.offset:][:length:length]
-	if w.seed%lentEvery > 0 {
+	if w.seed%copyEvery > 0 {
 		return got, nil
 	}
-	w.lent = append(w.lent, lent{slices.Clone(got), got})
-	return w.lent[len(w.lent)-1].given, nil
+	given := slices.Clone(got)
+	w.shared = append(w.shared, [2][]byte{given, got})
+	return given, nil
 }
 
-// Nobody may write into octets that the store gave: most schedules give out the
-// store's own, one of so many a copy, and compare it in the end.
-const lentEvery = 16
+// Nobody writes into octets that the store gave or got: most schedules use the
+// store's own, one of so many copies them, and compares them in the end.
+const copyEvery = 16
 
-type lent struct{ given, kept []byte }
+// taken is what the store keeps of octets that somebody writes.
+func (w *simWorld) taken(data []byte) []byte {
+	if w.seed%copyEvery > 0 {
+		return data
+	}
+	kept := slices.Clone(data)
+	w.shared = append(w.shared, [2][]byte{data, kept})
+	return kept
+}
 
-func (w *simWorld) givenBack() error {
-	for _, l := range w.lent {
-		if !bytes.Equal(l.given, l.kept) {
-			return errors.New("somebody wrote into octets that the store gave")
+func (w *simWorld) sameShared() error {
+	for _, s := range w.shared {
+		if !bytes.Equal(s[0], s[1]) {
+			return errors.New("somebody wrote into octets that the store gave or got")
 		}
 	}
 	return nil

@@ -38,7 +38,7 @@ type simWorld struct {
 	kind    simKind
 	trouble simTrouble
 	objects map[string]simObject
-	lent    []lent
+	shared  [][2][]byte // octets that somebody has, and the store's
 	truth   *simTruth
 	actors  []*simActor
 	running *simActor // whose code runs; it gives the random octets

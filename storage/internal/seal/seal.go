@@ -59,10 +59,11 @@ var ErrOpen = errors.New("damaged, or sealed under another key")
 // many goroutines at once.
 type Sealer struct {
 	repository [16]byte
+	kept       *kept // nil: a cipher is derived for every box
 }
 
 // New returns the Sealer of the repository with this id.
-func New(repository [16]byte) *Sealer { return &Sealer{repository} }
+func New(repository [16]byte) *Sealer { return &Sealer{repository: repository} }
 
 // Options say how a box is made.
 type Options struct {
@@ -161,6 +162,13 @@ func Derive(secret *Key, purpose string) (Key, error) {
 }
 
 func (s *Sealer) aead(secret *Key, kind Kind, salt []byte) (cipher.AEAD, error) {
+	if s.kept != nil {
+		return s.kept.aead(secret, kind, salt)
+	}
+	return derive(secret, kind, salt)
+}
+
+func derive(secret *Key, kind Kind, salt []byte) (cipher.AEAD, error) {
 	k, err := hkdf.Key(sha256.New, secret[:], salt, label+string(kind), 32)
 	if err != nil {
 		return nil, fmt.Errorf("derive key: %w", err)
