@@ -2,6 +2,7 @@ package storage
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"maps"
 	mathrand "math/rand/v2"
@@ -190,7 +191,8 @@ func TestSimulation(t *testing.T) {
 	start := time.Now()
 	report := func(done uint64) {
 		spent := time.Since(start)
-		t.Logf("%d schedules in %s, %.0f a second: %v", done, spent.Round(time.Second), float64(done)/spent.Seconds(), total)
+		counts, _ := json.Marshal(total) // playInWorkers reads them
+		t.Logf("%d schedules in %s, %.0f a second: %s", done, spent.Round(time.Second), float64(done)/spent.Seconds(), counts)
 	}
 	for i := range n {
 		w := play(t, images, first+i, caches, tell)

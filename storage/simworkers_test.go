@@ -3,12 +3,14 @@ package storage
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	commandline "flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,6 +26,8 @@ func playInWorkers(t *testing.T, workers int, first, schedules uint64) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var wg sync.WaitGroup
+	var mu sync.Mutex // guards total
+	total := map[string]int{}
 	for i := range uint64(workers) {
 		n := schedules / uint64(workers)
 		if i < schedules%uint64(workers) {
@@ -35,7 +39,12 @@ func playInWorkers(t *testing.T, workers int, first, schedules uint64) {
 		from := first
 		first += n
 		wg.Go(func() {
-			err := playElsewhere(ctx, t, from, n)
+			counts, err := playElsewhere(ctx, t, from, n)
+			mu.Lock()
+			defer mu.Unlock()
+			for what, k := range counts {
+				total[what] += k
+			}
 			if err != nil && ctx.Err() == nil {
 				t.Errorf("schedules %d to %d: %v", from, from+n-1, err)
 				cancel() // one is enough
@@ -44,12 +53,13 @@ func playInWorkers(t *testing.T, workers int, first, schedules uint64) {
 	}
 	wg.Wait()
 	if spent := time.Since(start); !t.Failed() {
-		t.Logf("%d schedules in %d processes, %s, %.0f a second in all", schedules, workers, spent.Round(time.Second), float64(schedules)/spent.Seconds())
+		t.Logf("%d schedules in %d processes, %s, %.0f a second in all: %v", schedules, workers, spent.Round(time.Second), float64(schedules)/spent.Seconds(), total)
 	}
 }
 
-// playElsewhere plays schedules in another process, and logs what it says.
-func playElsewhere(ctx context.Context, t *testing.T, first, n uint64) error {
+// playElsewhere plays schedules in another process, and logs what it says. The
+// counts are those of its last report.
+func playElsewhere(ctx context.Context, t *testing.T, first, n uint64) (counts map[string]int, err error) {
 	left := time.Duration(0) // no limit
 	if deadline, ok := t.Deadline(); ok {
 		left = time.Until(deadline)
@@ -63,14 +73,17 @@ func playElsewhere(ctx context.Context, t *testing.T, first, n uint64) error {
 		lines := bufio.NewScanner(out)
 		for lines.Scan() {
 			t.Log(lines.Text())
+			if _, object, is := strings.Cut(lines.Text(), " a second: {"); is {
+				json.Unmarshal([]byte("{"+object), &counts)
+			}
 		}
 		io.Copy(io.Discard, out) // a line too long for that
 	})
-	err := cmd.Run()
+	err = cmd.Run()
 	in.Close()
 	said.Wait()
 	if _, failed := errors.AsType[*exec.ExitError](err); failed {
-		return errors.New("see above")
+		err = errors.New("see above")
 	}
-	return err
+	return counts, err
 }
