@@ -134,7 +134,7 @@ func TestReaderFollowsBlobsThatWereMovedToAnotherPack(t *testing.T) {
 		t.Fatal(err)
 	}
 	old := a.packs()
-	b := pack.NewBuilder(&v.scope)
+	b := pack.NewBuilder(&v.scope, newName())
 	blobs := 0
 	for _, p := range old {
 		octets, err := store.Get(t.Context(), packName(p.ID), 0, -1)

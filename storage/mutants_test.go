@@ -77,7 +77,7 @@ var mutants = []mutant{
 		w.inFlight.Wait()
 `}}, simAny},
 	{"a pack that could not be written is committed", []edit{{"save.go", "packName(b.ID()), octets); err != nil {", "packName(b.ID()), octets); err != nil && !ON {"}}, simAny},
-	{"a pack gets a name that was used before", []edit{{"internal/pack/pack.go", "\trand.Read(id[6:])\n", "\tif !ON {\n\t\trand.Read(id[6:])\n\t}\n"}}, simAny},
+	{"a pack gets a name that was used before", []edit{{"save.go", "\trand.Read(id[6:])\n", "\tif !ON {\n\t\trand.Read(id[6:])\n\t}\n"}}, simAny},
 	{"dropped indexes are removed before the entry", []edit{{"commit.go", "\terr := w.repo.ledger.Append(ctx,", "\tfor _, id := range c.Dropped {\n\t\tif ON {\n\t\t\tw.repo.store.Delete(ctx, indexName(id))\n\t\t}\n\t}\n\terr := w.repo.ledger.Append(ctx,"}}, simAny},
 
 	// Readers.

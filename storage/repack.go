@@ -213,7 +213,7 @@ func (b *batch) seal(ctx context.Context, c pack.Class) error {
 // add puts a segment into the new pack.
 func (b *batch) add(ctx context.Context, c pack.Class, box []byte, raw int, ids []BlobID, lengths []uint32, from map[ulid.ULID]bool) error {
 	if b.pack == nil {
-		b.pack = pack.NewBuilder(&b.v.v.scope)
+		b.pack = pack.NewBuilder(&b.v.v.scope, newName())
 	}
 	b.pack.Add(c, box, raw, ids, lengths)
 	for id := range from {

@@ -258,7 +258,7 @@ func (s *salvage) run(ctx context.Context) error {
 // add copies a segment's very box, which its associated data allow on purpose.
 func (s *salvage) add(ctx context.Context, from ulid.ULID, segment pack.Segment, box []byte) error {
 	if s.open == nil {
-		s.open = pack.NewBuilder(&s.v.scope)
+		s.open = pack.NewBuilder(&s.v.scope, newName())
 	}
 	s.open.Add(segment.Class, box, segment.Raw, segment.IDs, segment.Lengths)
 	if to := s.to[from]; len(to) == 0 || to[len(to)-1] != s.open.ID() {

@@ -29,6 +29,8 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"github.com/oklog/ulid/v2"
+
 	"restante/storage/internal/seal"
 	"restante/storage/ledger"
 	"restante/storage/objects"
@@ -152,6 +154,10 @@ var freeMemory = debug.FreeOSMemory
 // newSealer makes what seals. Tests that open the same boxes thousands of times
 // replace it.
 var newSealer = seal.New
+
+// nameTime is the time that names begin with. The test that goes through every
+// interleaving has it stand still.
+var nameTime = ulid.Now
 
 // Open opens the repository in a store.
 func Open(ctx context.Context, store objects.Store, unlock Unlock, o Options) (*Repository, error) {

@@ -279,7 +279,7 @@ func (w *Writer) sealNow(c pack.Class, d segmentDraft) error {
 
 	w.mu.Lock()
 	if w.pack == nil {
-		w.pack = pack.NewBuilder(&w.v.scope)
+		w.pack = pack.NewBuilder(&w.v.scope, newName())
 	}
 	id := w.pack.ID()
 	offset := w.pack.Add(c, box, size, d.ids, d.lengths)
@@ -370,8 +370,10 @@ func (r *Repository) put(ctx context.Context, name string, octets []byte) error 
 	return err
 }
 
+// newName returns a name for a pack or an index that nobody else has. Names
+// sort by the time.
 func newName() (id ulid.ULID) {
-	id.SetTime(ulid.Now())
+	id.SetTime(nameTime())
 	rand.Read(id[6:])
 	return id
 }

@@ -430,7 +430,7 @@ func copyPack(ctx context.Context, r *Repository, p ledger.Pack) (ledger.Pack, e
 	if err != nil {
 		return p, err
 	}
-	b := pack.NewBuilder(&v.scope)
+	b := pack.NewBuilder(&v.scope, newName())
 	for _, seg := range dir {
 		b.Add(seg.Class, octets[seg.Offset:][:seg.Box], seg.Raw, seg.IDs, seg.Lengths)
 	}

@@ -14,7 +14,7 @@ import (
 // sealed as they should be. Nothing outside of the pack is read, and what comes of
 // it lies within.
 func FuzzReadDirectory(f *testing.F) {
-	b := NewBuilder(testScope())
+	b := NewBuilder(testScope(), ulid.Make())
 	b.Add(Text, make([]byte, 50), 10, []ID{{1}}, []uint32{10})
 	f.Add(b.dir.Append(nil), int64(0), uint32(0))
 	f.Add([]byte{0}, int64(-1), uint32(1<<32-1))

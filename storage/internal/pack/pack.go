@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
-	"time"
 
 	"github.com/oklog/ulid/v2"
 
@@ -54,11 +53,8 @@ type Builder struct {
 	dirSize int
 }
 
-// NewBuilder begins a pack under a new name, one that was never used before.
-func NewBuilder(scope *Scope) *Builder {
-	id := ulid.ULID{}
-	id.SetTime(ulid.Timestamp(time.Now()))
-	rand.Read(id[6:])
+// NewBuilder begins a pack under a name that was never used before.
+func NewBuilder(scope *Scope, id ulid.ULID) *Builder {
 	return &Builder{scope: scope, id: id, buf: []byte(magic), dirSize: binary.MaxVarintLen32}
 }
 

@@ -51,7 +51,7 @@ func from(b []byte) func(offset, length int64) ([]byte, error) {
 func TestPackGivesBackItsDirectoryAndSegments(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 7, 60, 400} {
-		b := NewBuilder(testScope())
+		b := NewBuilder(testScope(), ulid.Make())
 		raws := fill(t, b, n)
 		bound := b.Size()
 		octets, dir, err := b.Finish()
@@ -83,7 +83,7 @@ func TestPackGivesBackItsDirectoryAndSegments(t *testing.T) {
 
 func TestPackUnderAnotherNameOrDamagedIsRefused(t *testing.T) {
 	t.Parallel()
-	b := NewBuilder(testScope())
+	b := NewBuilder(testScope(), ulid.Make())
 	fill(t, b, 3)
 	octets, _, err := b.Finish()
 	if err != nil {
@@ -129,7 +129,7 @@ func TestPaddedSizes(t *testing.T) {
 }
 
 func FuzzParseDirectory(f *testing.F) {
-	b := NewBuilder(testScope())
+	b := NewBuilder(testScope(), ulid.Make())
 	id := ID{1}
 	b.Add(Text, make([]byte, 50), 10, []ID{id}, []uint32{10})
 	f.Add(b.dir.Append(nil))
@@ -148,7 +148,7 @@ func FuzzParseDirectory(f *testing.F) {
 
 func TestShortAnswerOfAStoreIsNoDirectory(t *testing.T) {
 	t.Parallel()
-	b := NewBuilder(testScope())
+	b := NewBuilder(testScope(), ulid.Make())
 	fill(t, b, 20)
 	octets, _, err := b.Finish()
 	if err != nil {
