@@ -74,6 +74,11 @@ func newDraft(path string) (*draft, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make the directory of the token file: %w", err)
 	}
+	return draftIn(path)
+}
+
+// draftIn makes a draft in a directory that is there.
+func draftIn(path string) (*draft, error) {
 	sweep(path)
 	f, err := os.CreateTemp(filepath.Dir(path), draftName(path)+"*") // with mode 0600
 	if err != nil {
@@ -105,8 +110,21 @@ func sweep(path string) {
 }
 
 // keep writes the grant and puts the file in its place. When it returns nil,
-// the grant outlives a loss of power.
+// the grant outlives a loss of power. The old one may be spent, so an error of
+// the disk is not the end: there is another try, with a new file, unless the
+// directory has gone, as that of a disk that was taken away.
 func (d *draft) keep(g *grant) error {
+	err := d.put(g)
+	if err == nil {
+		return nil
+	}
+	if another, failed := draftIn(d.path); failed == nil && another.put(g) == nil {
+		return nil
+	}
+	return fmt.Errorf("keep the new tokens in %s: %w", d.path, err)
+}
+
+func (d *draft) put(g *grant) error {
 	b, err := json.MarshalIndent(g, "", "  ")
 	if err == nil && len(b) >= maxFile {
 		err = errors.New("the tokens are too long")
@@ -131,9 +149,8 @@ func (d *draft) keep(g *grant) error {
 	}
 	if err != nil {
 		d.discard()
-		return fmt.Errorf("keep the new tokens in %s: %w", d.path, err)
 	}
-	return nil
+	return err
 }
 
 // discard removes a draft that was not kept.

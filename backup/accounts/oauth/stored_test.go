@@ -337,3 +337,23 @@ func TestWaitingForTheLockEndsWithTheContext(t *testing.T) {
 		t.Error(token, err)
 	}
 }
+
+// TestAGrantIsKeptAfterAnError: the refresh token of before is spent by then.
+func TestAGrantIsKeptAfterAnError(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "alice")
+	d, err := newDraft(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.file.Close() // so that nothing can be written to it
+	if err := d.keep(&grant{RefreshToken: "r3fresh"}); err != nil {
+		t.Fatal(err)
+	}
+	if g := content(t, path); g.RefreshToken != "r3fresh" {
+		t.Errorf("%+v", g)
+	}
+	if left, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*")); err != nil || len(left) != 1 {
+		t.Errorf("there are %q, %v", left, err)
+	}
+}
