@@ -44,14 +44,19 @@ func makeDir(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	return syncDir(filepath.Dir(dir))
+}
+
+// syncDir makes what a directory has last.
+func syncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil // it cannot sync directories
 	}
-	parent, err := os.Open(filepath.Dir(dir))
+	file, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
-	return errors.Join(parent.Sync(), parent.Close())
+	return errors.Join(file.Sync(), file.Close())
 }
 
 // Windows' own numbers for a full disk.

@@ -113,6 +113,9 @@ func (t *ThunderbirdTarget) Finish(context.Context) error {
 	if err == nil {
 		err = os.Rename(t.dir, filepath.Join(t.store, t.name+".sbd"))
 	}
+	if err == nil {
+		err = syncDir(t.store)
+	}
 	return explain(err)
 }
 
