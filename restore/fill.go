@@ -268,7 +268,7 @@ func (f *folder) send(ctx context.Context, box Box, limits Limits, batch []prepa
 	switch {
 	case err == nil:
 		f.careful = false
-	case len(batch) == 1 && ctx.Err() == nil && !errors.Is(err, ErrBusy):
+	case len(batch) == 1 && ctx.Err() == nil && !errors.Is(err, ErrBusy) && !errors.Is(err, ErrNotes):
 		f.tries[batch[0].number]++
 	}
 	return err

@@ -217,7 +217,7 @@ func (f *folder) again(ctx context.Context, do func(context.Context) error) erro
 		before := f.progress()
 		err := do(ctx)
 		_, archive := errors.AsType[*archiveError](err)
-		if err == nil || ctx.Err() != nil || archive || errors.Is(err, ErrAccess) || errors.Is(err, ErrRoom) || errors.Is(err, ErrFolder) {
+		if err == nil || ctx.Err() != nil || archive || errors.Is(err, ErrAccess) || errors.Is(err, ErrRoom) || errors.Is(err, ErrFolder) || errors.Is(err, ErrNotes) {
 			return err
 		}
 		f.careful = f.progress() == before

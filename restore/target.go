@@ -192,4 +192,7 @@ var (
 	ErrFolder = errors.New("the target does not give access to the folder")
 	// ErrAccess: whoever asks may not do this; asking again is of no use.
 	ErrAccess = errors.New("access denied")
+	// ErrNotes: what the target cannot tell has to be noted on this computer, and
+	// cannot be; asking the target again is of no use.
+	ErrNotes = errors.New("what is restored cannot be noted here")
 )

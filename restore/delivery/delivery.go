@@ -111,6 +111,9 @@ func (t *Target) Open(ctx context.Context, place string) (restore.Box, error) {
 		return nil, err
 	}
 	j, err := openJournal(t.o.JournalDir, t.o.Location, place)
+	if err != nil && !errors.Is(err, restore.ErrBusy) {
+		err = fmt.Errorf("%w: %w", restore.ErrNotes, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the journal of what was delivered: %w", err)
 	}

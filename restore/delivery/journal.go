@@ -159,7 +159,7 @@ func (j *journal) add(kind string, c *copyOf, lasting bool, recipients ...string
 		err = j.file.Sync()
 	}
 	if err != nil {
-		return fmt.Errorf("write down what is delivered: %w", err)
+		return fmt.Errorf("%w: %w", restore.ErrNotes, err)
 	}
 	for _, r := range recipients {
 		j.note(kind, c.id, c.known, r)
