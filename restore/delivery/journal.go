@@ -53,7 +53,7 @@ const (
 )
 
 func openJournal(dir, location, place string) (*journal, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := restore.MakeDir(dir); err != nil {
 		return nil, err
 	}
 	sum := sha256.Sum256([]byte(location + "\x00" + place))
@@ -72,7 +72,7 @@ func openJournal(dir, location, place string) (*journal, error) {
 		return nil, err
 	}
 	j := &journal{file: f, lock: lock, local: map[*copyOf]bool{}}
-	if err := j.load(); err != nil {
+	if err := errors.Join(restore.SyncDir(dir), j.load()); err != nil { // or its name may be gone with the power
 		j.close()
 		return nil, err
 	}

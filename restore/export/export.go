@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -27,36 +25,6 @@ func cannotKeep(use []string) (notes []string) {
 		notes = append(notes, fmt.Sprintf("files have no place for its special use, %s", strings.Join(use, " ")))
 	}
 	return notes
-}
-
-// makeDir makes a directory, with those it is in, so that they are still there
-// after a power failure.
-func makeDir(dir string) error {
-	dir = filepath.Clean(dir)
-	if info, err := os.Stat(dir); err == nil && info.IsDir() {
-		return nil
-	}
-	if parent := filepath.Dir(dir); parent != dir {
-		if err := makeDir(parent); err != nil {
-			return err
-		}
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncDir(filepath.Dir(dir))
-}
-
-// syncDir makes what a directory has last.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // it cannot sync directories
-	}
-	file, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(file.Sync(), file.Close())
 }
 
 // Windows' own numbers for a full disk.

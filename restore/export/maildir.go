@@ -150,7 +150,7 @@ func (t *maildirTarget) Create(ctx context.Context, place string, f restore.Fold
 // begin makes a new tree, with a file of subscriptions: what is not in it is
 // not subscribed to.
 func (t *maildirTarget) begin(ctx context.Context) (err error) {
-	if err := makeDir(t.dir); err != nil {
+	if err := restore.MakeDir(t.dir); err != nil {
 		return fmt.Errorf("creating the directory: %w", err)
 	}
 	if t.tree == nil {

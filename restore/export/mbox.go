@@ -124,7 +124,7 @@ func (t *mboxTarget) Create(ctx context.Context, place string, f restore.Folder)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.tree == nil {
-		if err := makeDir(t.dir); err != nil {
+		if err := restore.MakeDir(t.dir); err != nil {
 			return nil, explain(fmt.Errorf("creating the directory: %w", err))
 		}
 		if t.tree, err = mailfiles.OpenMboxTree(t.dir); err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"restante/restore"
 	"restante/storage/mailfiles"
 )
 
@@ -114,7 +115,7 @@ func (t *ThunderbirdTarget) Finish(context.Context) error {
 		err = os.Rename(t.dir, filepath.Join(t.store, t.name+".sbd"))
 	}
 	if err == nil {
-		err = syncDir(t.store)
+		err = restore.SyncDir(t.store)
 	}
 	return explain(err)
 }
