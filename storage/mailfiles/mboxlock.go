@@ -130,10 +130,22 @@ func writeDotlock(root *os.Root, lock, text string) error {
 		return err
 	}
 	err := root.Link(whole, lock)
+	if err != nil && isSame(root, whole, lock) {
+		return nil // over NFS it may be done and fail all the same (link(2))
+	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		err = writeExclusive(root, lock, text) // the file system has no links
 	}
 	return err
+}
+
+func isSame(root *os.Root, one, other string) bool {
+	a, err := root.Lstat(one)
+	if err != nil {
+		return false
+	}
+	b, err := root.Lstat(other)
+	return err == nil && os.SameFile(a, b)
 }
 
 func writeExclusive(root *os.Root, name, text string) error {
