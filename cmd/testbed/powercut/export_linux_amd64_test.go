@@ -20,14 +20,14 @@ func TestEveryFileOperationOfAnExport(t *testing.T) {
 		for _, before := range []string{"nothing", "an export of before", "the user's own mail"} {
 			t.Run(kind+", over "+before, func(t *testing.T) {
 				t.Parallel()
-				if kind+before != "maildirnothing" && kind+before != "mboxthe user's own mail" && os.Getenv("RESTANTE_LONG") == "" {
-					t.Skip("RESTANTE_LONG is not set")
+				if kind+before != "maildirnothing" && kind+before != "mboxthe user's own mail" {
+					onlyLong(t)
 				}
 				s := newScene(t)
 				s.receive(4, 1)
 				s.must(s.run("init", "--recipient", s.identity.Recipient().String(), "--no-probe"))
-				s.must(s.run("backup", s.account()))
-				export := []string{"restore", s.account(), "--to", kind + ":" + s.path("root/out")}
+				s.must(s.run("backup", s.name))
+				export := []string{"restore", s.name, "--to", kind + ":" + s.path("root/out")}
 				own := map[string]string{}
 				switch before {
 				case "an export of before":
@@ -49,7 +49,7 @@ func TestEveryFileOperationOfAnExport(t *testing.T) {
 					}
 				}
 				s.receive(9, 3)
-				s.must(s.run("backup", s.account()))
+				s.must(s.run("backup", s.name))
 				want := ""
 				done := func() error {
 					there := s.tree(s.path("root/out"))
@@ -63,7 +63,7 @@ func TestEveryFileOperationOfAnExport(t *testing.T) {
 						want = got
 					}
 					if got != want {
-						return different(got, want)
+						return onlyInOne(got, want)
 					}
 					return nil
 				}
@@ -98,8 +98,8 @@ func exported(kind string, there map[string]string) string {
 	return strings.Join(list, "\x00")
 }
 
-// different says what only one of two exports has.
-func different(got, want string) error {
+// onlyInOne says what only one of two exports has.
+func onlyInOne(got, want string) error {
 	var errs []error
 	g, w := strings.Split(got, "\x00"), strings.Split(want, "\x00")
 	for _, one := range g {

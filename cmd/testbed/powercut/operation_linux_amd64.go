@@ -71,6 +71,9 @@ func (t *tracer) look(tid int, r *syscall.PtraceRegs) *operation {
 			return nil
 		}
 	case syscall.SYS_WRITE, syscall.SYS_PWRITE64:
+		if r.Rdx == 0 {
+			return nil // nothing changes
+		}
 		o = open("write", r.Rdi)
 		o.takesRoom, o.detail = true, fmt.Sprintf(" (%d)", r.Rdx)
 	case syscall.SYS_WRITEV, sysCopyFileRange, syscall.SYS_SENDFILE:
@@ -148,15 +151,13 @@ func text(tid int, at uint64) string {
 // prepare notes how an operation can be taken back. What it returns is called
 // once it was done.
 func (t *tracer) prepare(o *operation) (done func()) {
-	dir, _ := inodeOf(filepath.Dir(o.path))
-	note := func(in inode, what string, do func() error) {
-		t.lost = append(t.lost, undo{what, in, do})
+	dir, at := t.entry(o.path)
+	note := func(in inode, do func() error) {
+		t.lost = append(t.lost, undo{o.String(), in, do})
 	}
 	switch o.kind {
-	case "create":
-		return func() { note(dir, o.String(), func() error { return os.RemoveAll(o.path) }) }
-	case "mkdir":
-		return func() { note(dir, o.String(), func() error { return os.RemoveAll(o.path) }) }
+	case "create", "mkdir":
+		return func() { note(dir, func() error { return os.RemoveAll(at()) }) }
 	case "truncate":
 		t.soil(o.path)
 	case "write", "write at once", "cut":
@@ -176,27 +177,55 @@ func (t *tracer) prepare(o *operation) (done func()) {
 			}
 		}
 	case "link":
-		to, _ := inodeOf(filepath.Dir(o.to))
-		return func() { note(to, o.String(), func() error { return os.Remove(o.to) }) }
+		to, there := t.entry(o.to)
+		return func() { note(to, func() error { return os.Remove(there()) }) }
 	case "rename":
-		to, _ := inodeOf(filepath.Dir(o.to))
+		to, there := t.entry(o.to)
 		replaced := t.stash(o.to)
 		return func() {
-			note(to, o.String(), func() error {
-				if err := os.Rename(o.to, o.path); err != nil || replaced == "" {
+			note(to, func() error {
+				if err := os.Rename(there(), at()); err != nil || replaced == "" {
 					return err
 				}
-				return os.Link(replaced, o.to)
+				return os.Link(replaced, there())
 			})
 		}
 	case "remove":
 		if o.rmdir {
-			return func() { note(dir, o.String(), func() error { return os.Mkdir(o.path, 0o700) }) }
+			was, _ := inodeOf(o.path)
+			return func() {
+				note(dir, func() error {
+					err := os.Mkdir(at(), 0o700)
+					if err == nil && t.dirs[was] != nil {
+						t.dirs[was], err = os.Open(at()) // what was taken out of it comes back here
+					}
+					return err
+				})
+			}
 		}
 		removed := t.stash(o.path)
-		return func() { note(dir, o.String(), func() error { return os.Link(removed, o.path) }) }
+		return func() { note(dir, func() error { return os.Link(removed, at()) }) }
 	}
 	return func() {}
+}
+
+// entry is the directory of a path, and how it is reached even when that, or one
+// above it, has got another name since.
+func (t *tracer) entry(path string) (dir inode, at func() string) {
+	above, name := filepath.Split(path)
+	dir, _ = inodeOf(above)
+	if t.dirs[dir] == nil {
+		if open, err := os.Open(above); err == nil {
+			t.dirs[dir] = open
+		}
+	}
+	dirs := t.dirs
+	return dir, func() string {
+		if dirs[dir] == nil {
+			return path
+		}
+		return fmt.Sprintf("/proc/self/fd/%d/%s", dirs[dir].Fd(), name)
+	}
 }
 
 // stash keeps a file that is about to lose its name.

@@ -8,6 +8,7 @@ package powercut
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 )
 
@@ -34,21 +35,27 @@ type Plan struct {
 	// Stash is a directory on the same file system, outside of Below, for what a
 	// power cut may bring back.
 	Stash string
+	// After is what a program did before, which is on the disk for certain only
+	// where that one or this one has seen to it. Nil: all is.
+	After *Result
 }
 
-// A Result is what happened.
+// A Result is what happened, in the programs before as well.
 type Result struct {
 	Operations []string // "write export/INBOX (12)", without those after a kill
 	Struck     string   // the operation of the fault; empty: the program ended before
 	Killed     bool
 
+	full bool   // the disk
 	lost []undo // what is not on the disk for certain, in order
 	data map[inode]*dirty
+	dirs map[inode]*os.File // directories, which may get other names
 }
 
 // Cut makes of what is there what a power cut may have left at the end of the
 // program: whatever no fsync has made certain is lost. With namesStay only
-// octets are lost, as on a file system that writes names first.
+// octets are lost, as on a file system that writes names first. It can be called
+// once.
 func (r *Result) Cut(namesStay bool) error {
 	var errs []error
 	for _, d := range r.data {
@@ -57,6 +64,10 @@ func (r *Result) Cut(namesStay bool) error {
 	for i := len(r.lost) - 1; i >= 0 && !namesStay; i-- {
 		errs = append(errs, r.lost[i].do())
 	}
+	for _, d := range r.dirs {
+		errs = append(errs, d.Close())
+	}
+	clear(r.dirs)
 	return errors.Join(errs...)
 }
 

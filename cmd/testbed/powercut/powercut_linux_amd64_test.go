@@ -2,6 +2,7 @@ package powercut
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,6 +28,8 @@ func TestFaultsDoWhatTheySay(t *testing.T) {
 		{script, -1, Nothing, "names", "b=one c="},
 		{strings.TrimSuffix(script, "; sync ."), -1, Nothing, "names", "a=one old=old"},
 		{strings.TrimSuffix(script, "; sync ."), -1, Nothing, "octets", "b=one c="},
+		{"mkdir d; sync .; echo one > d/a; sync d/a; sync d; rm d/a; mv d e; sync .; mv e f", -1, Nothing, "names", "e/a=one old=old"},
+		{"mkdir d; echo one > d/a; sync d/a; sync d .; rm -r d", -1, Nothing, "names", "d/a=one old=old"},
 		{script, 0, Kill, "", "old=old"},
 		{script, 1, Kill, "", "a= old=old"},
 		{script, 4, Kill, "names", "a=one old=old"}, // echo two
@@ -55,16 +58,15 @@ func TestFaultsDoWhatTheySay(t *testing.T) {
 			}
 		}
 		var got []string
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range entries {
-			text, err := os.ReadFile(filepath.Join(dir, e.Name()))
-			if err != nil {
-				t.Fatal(err)
+		if err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
 			}
-			got = append(got, fmt.Sprintf("%s=%s", e.Name(), strings.Join(strings.Fields(string(text)), " ")))
+			text, err := os.ReadFile(path)
+			got = append(got, fmt.Sprintf("%s=%s", strings.TrimPrefix(path, dir+"/"), strings.Join(strings.Fields(string(text)), " ")))
+			return err
+		}); err != nil {
+			t.Fatal(err)
 		}
 		slices.Sort(got)
 		if g := strings.Join(got, " "); g != test.want || r.Killed != (test.fault == Kill) {

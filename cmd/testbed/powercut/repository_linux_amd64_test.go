@@ -28,7 +28,7 @@ func (s *scene) kept(snapshots int) (texts []string) {
 	s.must(s.run("init", "--recipient", s.identity.Recipient().String(), "--no-probe"))
 	for i := range snapshots {
 		s.receive(5*i+5, 2*i)
-		s.must(s.run("backup", s.account()))
+		s.must(s.run("backup", s.name))
 	}
 	texts, err := s.check(s.identity)
 	s.must(err)
@@ -44,7 +44,7 @@ func TestEveryFileOperationOfABackup(t *testing.T) {
 	old := s.kept(1)
 	s.receive(12, 3)
 	s.everyPoint(work{
-		args: [][]string{{"backup", s.account()}},
+		args: [][]string{{"backup", s.name}},
 		done: func() error {
 			now, err := s.check(s.identity)
 			if err != nil {
@@ -70,7 +70,7 @@ func TestEveryFileOperationOfForgetAndPrune(t *testing.T) {
 	old := s.kept(4)
 	last := slices.MaxFunc(old, func(a, b string) int { return len(a) - len(b) })
 	s.everyPoint(work{
-		args: [][]string{{"forget", s.account(), "--keep-last", "1"}, {"prune", "--grace", "0s", "--allow-much"}},
+		args: [][]string{{"forget", s.name, "--keep-last", "1"}, {"prune", "--grace", "0s", "--allow-much"}},
 		done: func() error {
 			now, err := s.check(s.identity)
 			if err == nil && !slices.Equal(now, []string{last}) {

@@ -19,7 +19,6 @@ type tracer struct {
 	Result
 	pid     int
 	threads map[int]*thread
-	full    bool
 }
 
 // A thread of the program.
@@ -31,7 +30,11 @@ type thread struct {
 
 func run(cmd *exec.Cmd, p Plan) (*Result, error) {
 	done := make(chan error, 1)
-	t := &tracer{Plan: p, Result: Result{data: map[inode]*dirty{}}, threads: map[int]*thread{}}
+	t := &tracer{Plan: p, Result: Result{data: map[inode]*dirty{}, dirs: map[inode]*os.File{}}, threads: map[int]*thread{}}
+	if p.After != nil {
+		was := p.After
+		t.Operations, t.Struck, t.lost, t.data, t.dirs = was.Operations, was.Struck, was.lost, was.data, was.dirs
+	}
 	go func() {
 		runtime.LockOSThread() // and the thread ends with the goroutine
 		done <- t.run(cmd)

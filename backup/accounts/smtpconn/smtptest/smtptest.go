@@ -42,6 +42,8 @@ type Server struct {
 	// It is "kept and hang up" for a server that delivers and never says so.
 	Final func(s *Session, recipient, octets string) string
 
+	sitting sync.WaitGroup // sessions
+
 	mu   sync.Mutex // guards what follows
 	got  []Delivered
 	said []string
@@ -73,14 +75,14 @@ func Start(t testing.TB, s *Server) string {
 			if err != nil {
 				return
 			}
-			go func() {
+			s.sitting.Go(func() {
 				defer conn.Close()
 				session := &Session{Number: number, server: s, conn: conn, r: bufio.NewReader(conn)}
 				if s.TLS != nil && !s.STARTTLS {
 					session.encrypt()
 				}
 				session.serve()
-			}()
+			})
 		}
 	}()
 	return listener.Addr().String()
@@ -92,6 +94,9 @@ func (s *Server) Got() []Delivered {
 	defer s.mu.Unlock()
 	return slices.Clone(s.got)
 }
+
+// Settle waits until no session is left of clients that are gone.
+func (s *Server) Settle() { s.sitting.Wait() }
 
 // Said are the commands that came.
 func (s *Server) Said() []string {
