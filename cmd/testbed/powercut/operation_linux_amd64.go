@@ -16,6 +16,7 @@ type operation struct {
 	to        string // of a rename or link
 	fd        string // of what is open, below /proc
 	takesRoom bool
+	beside    bool // an operation of another thread
 	rmdir     bool
 	detail    string
 	below     string
@@ -153,7 +154,8 @@ func text(tid int, at uint64) string {
 func (t *tracer) prepare(o *operation) (done func()) {
 	dir, at := t.entry(o.path)
 	note := func(in inode, do func() error) {
-		t.lost = append(t.lost, undo{o.String(), in, do})
+		t.noted++
+		t.lost = append(t.lost, undo{o.String(), in, do, t.noted, o.beside})
 	}
 	switch o.kind {
 	case "create", "mkdir":
@@ -164,12 +166,13 @@ func (t *tracer) prepare(o *operation) (done func()) {
 		t.soil(o.fd)
 	case "fsync":
 		i, isDir := inodeOf(o.fd)
+		before := t.noted
 		return func() {
 			delete(t.data, i)
 			if isDir {
 				kept := t.lost[:0]
 				for _, u := range t.lost {
-					if u.in != i {
+					if u.in != i || u.n > before {
 						kept = append(kept, u)
 					}
 				}

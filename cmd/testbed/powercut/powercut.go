@@ -8,6 +8,7 @@ package powercut
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 )
@@ -62,7 +63,11 @@ func (r *Result) Cut(namesStay bool) error {
 		errs = append(errs, d.restore())
 	}
 	for i := len(r.lost) - 1; i >= 0 && !namesStay; i-- {
-		errs = append(errs, r.lost[i].do())
+		err := r.lost[i].do()
+		if r.lost[i].beside && (errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist)) {
+			err = nil // it was before the other: then one of the two is not lost, which may be as well
+		}
+		errs = append(errs, err)
 	}
 	for _, d := range r.dirs {
 		errs = append(errs, d.Close())
@@ -86,4 +91,8 @@ type undo struct {
 	what string
 	in   inode // the directory
 	do   func() error
+	n    int // in the order in which they were done
+	// beside says that another thread changed something at the same time, and
+	// nobody knows which of the two was first.
+	beside bool
 }

@@ -142,3 +142,24 @@ user_pref("mail.server.server2.type", "none");
 		},
 	})
 }
+
+// TestEveryFileOperationOfARehearsal: no mail is left lying about by a rehearsal
+// that was interrupted, once there was another one.
+func TestEveryFileOperationOfARehearsal(t *testing.T) {
+	t.Parallel()
+	onlyLong(t)
+	s := newScene(t)
+	s.receive(3, 1)
+	s.must(s.run("init", "--recipient", s.identity.Recipient().String(), "--no-probe"))
+	s.must(s.run("backup", s.name))
+	s.everyPoint(work{
+		args:  [][]string{{"rehearse", s.name, "--temp-dir", s.path("root/tmp")}},
+		below: "tmp",
+		done: func() error {
+			if left := s.tree(s.path("root/tmp")); len(left) > 0 {
+				return fmt.Errorf("there is left %q", left)
+			}
+			return nil
+		},
+	})
+}

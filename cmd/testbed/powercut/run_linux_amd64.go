@@ -19,6 +19,7 @@ type tracer struct {
 	Result
 	pid     int
 	threads map[int]*thread
+	noted   int // undos
 }
 
 // A thread of the program.
@@ -34,6 +35,9 @@ func run(cmd *exec.Cmd, p Plan) (*Result, error) {
 	if p.After != nil {
 		was := p.After
 		t.Operations, t.Struck, t.lost, t.data, t.dirs = was.Operations, was.Struck, was.lost, was.data, was.dirs
+		if n := len(t.lost); n > 0 {
+			t.noted = t.lost[n-1].n
+		}
 	}
 	go func() {
 		runtime.LockOSThread() // and the thread ends with the goroutine
@@ -155,6 +159,7 @@ func (t *tracer) systemCall(tid int, th *thread) {
 		return // killed
 	}
 	if th.within = !th.within; !th.within {
+		th.op = nil
 		if answer := th.answer; answer != nil {
 			th.answer = nil
 			answer(&regs)
@@ -202,6 +207,12 @@ func (t *tracer) systemCall(tid int, th *thread) {
 		set(func(r *syscall.PtraceRegs) { r.Rdx = 1 })
 		t.At, t.Fault = n+1, Fail
 	}
+	for _, other := range t.threads {
+		if other.op != nil {
+			op.beside, other.op.beside = true, true
+		}
+	}
+	th.op = op
 	done := t.prepare(op)
 	th.answer = func(r *syscall.PtraceRegs) {
 		if int64(r.Rax) >= 0 {
