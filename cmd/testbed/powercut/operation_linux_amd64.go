@@ -187,6 +187,9 @@ func (t *tracer) prepare(o *operation) (done func()) {
 		replaced := t.stash(o.to)
 		return func() {
 			note(to, func() error {
+				if _, err := os.Lstat(at()); err == nil && o.beside {
+					return nil // it was not done
+				}
 				if err := os.Rename(there(), at()); err != nil || replaced == "" {
 					return err
 				}

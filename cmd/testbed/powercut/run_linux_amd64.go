@@ -26,6 +26,7 @@ type tracer struct {
 type thread struct {
 	within bool       // a system call
 	op     *operation // that is under way, if it changes files of ours
+	done   func()     // notes that it was done
 	answer func(regs *syscall.PtraceRegs)
 }
 
@@ -193,7 +194,12 @@ func (t *tracer) systemCall(tid int, th *thread) {
 	case fault == Kill:
 		set(func(r *syscall.PtraceRegs) { r.Orig_rax = ^uint64(0) })
 		t.Killed = true
-		for each := range t.threads {
+		for each, other := range t.threads {
+			// What is under way may be done yet, and nobody will say so.
+			if other.op != nil && other.op.kind != "fsync" {
+				other.op.beside = true
+				other.done()
+			}
 			syscall.Kill(each, syscall.SIGKILL)
 		}
 		return
@@ -212,8 +218,8 @@ func (t *tracer) systemCall(tid int, th *thread) {
 			op.beside, other.op.beside = true, true
 		}
 	}
-	th.op = op
 	done := t.prepare(op)
+	th.op, th.done = op, done
 	th.answer = func(r *syscall.PtraceRegs) {
 		if int64(r.Rax) >= 0 {
 			done()
