@@ -204,7 +204,7 @@ func (a *MboxAppender) close() error {
 		err = a.file.Close()
 	}
 	if a.dotlock != "" {
-		err = errors.Join(err, a.root.Remove(a.dotlock))
+		err = errors.Join(err, removeDotlock(a.root, a.dotlock))
 	}
 	return errors.Join(err, a.root.Close())
 }

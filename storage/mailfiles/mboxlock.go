@@ -23,7 +23,7 @@ func lockMbox(ctx context.Context, root *os.Root, name string) (file *os.File, d
 	}
 	if file, err = lockFile(ctx, root, name, deadline); err != nil {
 		if dotlock != "" {
-			root.Remove(dotlock)
+			removeDotlock(root, dotlock)
 		}
 		return nil, "", err
 	}
@@ -103,6 +103,19 @@ func createDotlock(ctx context.Context, root *os.Root, lock string, deadline tim
 			return "", err
 		}
 	}
+}
+
+// removeDotlock removes our lock file. One that stays would keep this process out
+// as well, for as long as it runs, so an error is not the end.
+func removeDotlock(root *os.Root, lock string) error {
+	err := root.Remove(lock)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if again := root.Remove(lock); again != nil && !errors.Is(again, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // isOfTheDead reports whether a lock file's text names a process of this host
