@@ -48,7 +48,7 @@ func (r *run) details(ctx context.Context) (storage.SavedDetails, error) {
 		r.note("rights, quotas and the like are as in the last snapshot: %v", err)
 		return r.knownDetails(), nil
 	}
-	return r.w.SaveDetails(found)
+	return r.w.SaveDetails(found, r.parent)
 }
 
 // knownDetails are those of the last snapshot.

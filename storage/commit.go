@@ -95,6 +95,7 @@ func (w *Writer) commit(ctx context.Context, requests []*commitRequest) error {
 	for _, p := range written {
 		c.Packs = append(c.Packs, ledger.Pack{ID: p.ID, Vault: w.v.id, Size: p.Size, Blobs: p.Directory.Blobs()})
 	}
+	w.place(c, written)
 	if err := w.gather(ctx, c, written); err != nil {
 		return err
 	}

@@ -89,47 +89,61 @@ func (d *Details) add(p *Details) {
 
 // SavedDetails are details that SaveDetails or KeepDetails gave, for
 // SaveTreeWith. The zero value is none.
-type SavedDetails struct{ pieces []BlobID }
+type SavedDetails struct {
+	pieces []BlobID
+	octets [][]byte // of each; nothing where they are not at hand
+}
 
 // Same says that nothing in the saved details differs from those of a snapshot.
-func (s SavedDetails) Same(as *Tree) bool { return slices.Equal(s.pieces, as.details) }
+func (s SavedDetails) Same(as *Tree) bool { return slices.Equal(s.pieces, as.details.pieces) }
+
+// piece is the octets of a piece, where they are at hand.
+func (s SavedDetails) piece(i int) []byte {
+	if i < len(s.octets) {
+		return s.octets[i]
+	}
+	return nil
+}
 
 // SaveDetails saves the details of the next snapshot. Those that did not change
-// are the same blobs, and nothing is written.
-func (w *Writer) SaveDetails(d *Details) (s SavedDetails, err error) {
+// since the parent, which may be nil and must be in the Writer's vault, are the
+// same blobs, and nothing is written.
+func (w *Writer) SaveDetails(d *Details, parent *Tree) (s SavedDetails, err error) {
 	for _, p := range d.pieces() {
 		b, err := canonical.Marshal(p)
 		if err != nil {
 			return s, fmt.Errorf("details: %w", err)
 		}
-		id, err := w.saveStructure(b)
-		if err != nil {
-			return s, err
+		id := w.v.blobID(structureDomain, b)
+		if parent == nil || !slices.Contains(parent.details.pieces, id) {
+			if id, err = w.saveStructure(b); err != nil {
+				return s, err
+			}
 		}
-		s.pieces = append(s.pieces, id)
+		s.pieces, s.octets = append(s.pieces, id), append(s.octets, b)
 	}
 	return s, nil
 }
 
 // KeepDetails takes the details over into the next snapshot as they are. The
 // tree must be in the Writer's vault.
-func (t *Tree) KeepDetails() SavedDetails { return SavedDetails{t.details} }
+func (t *Tree) KeepDetails() SavedDetails { return t.details }
 
 // Details reads what the server said beside the mail; nil where the snapshot has
 // nothing of it.
 func (t *Tree) Details(ctx context.Context) (*Details, error) {
-	if len(t.details) == 0 {
+	if len(t.details.pieces) == 0 {
 		return nil, nil
 	}
 	d := new(Details)
-	for _, id := range t.details {
-		b, err := t.load(ctx, id)
+	for i, id := range t.details.pieces {
+		b, err := t.copied(ctx, id, t.details.piece(i))
 		if err != nil {
 			return nil, fmt.Errorf("details: %w", err)
 		}
 		p := new(Details)
-		if err := decode.Unmarshal(b, p); err != nil {
-			return nil, fmt.Errorf("details: blob %x: %w: %w", id, ErrDamaged, err)
+		if err := parseBlob(id, b, p); err != nil {
+			return nil, fmt.Errorf("details: %w", err)
 		}
 		d.add(p)
 	}

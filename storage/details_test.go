@@ -23,7 +23,7 @@ func detailed(t *testing.T, r *Repository, account string, d *Details) (Snapshot
 	if err != nil {
 		t.Fatal(err)
 	}
-	saved, err := w.SaveDetails(d)
+	saved, err := w.SaveDetails(d, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestCheckFindsDetailsThatAreLost(t *testing.T) {
 	}
 	defer w.Close()
 	s := Snapshot{ID: NewID(), Account: "alice"}
-	if err := w.SaveTreeWith("test", nil, SavedDetails{[]BlobID{{1}}}, &s); err != nil {
+	if err := w.SaveTreeWith("test", nil, SavedDetails{pieces: []BlobID{{1}}}, &s); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Commit(t.Context(), []Snapshot{s}, nil, nil); err != nil {

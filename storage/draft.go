@@ -151,7 +151,7 @@ func (d *Draft) Save(ctx context.Context) (SavedFolder, error) {
 		return SavedFolder{}, fmt.Errorf("folder %q: %w", f.Name(), err)
 	}
 	id, err := d.w.saveStructure(b)
-	return SavedFolder{f.Levels, f.Messages, f.Bytes, id}, err
+	return SavedFolder{f.Levels, f.Messages, f.Bytes, id, b}, err
 }
 
 // Folder is the folder as Save saved it last, to be read back.
@@ -176,6 +176,7 @@ type SavedFolder struct {
 	Levels          []string
 	Messages, Bytes int64
 	id              BlobID
+	octets          []byte // of the record; nil where they are not at hand
 }
 
 // Valid says that it is the result of a Save or Keep, not a zero value.
@@ -186,7 +187,9 @@ func (f SavedFolder) Same(as *Folder) bool { return f.id == as.id }
 
 // Keep takes a folder over into the next snapshot as it is. It must be of a
 // tree in the Writer's vault.
-func (f *Folder) Keep() SavedFolder { return SavedFolder{f.Levels, f.Messages, f.Bytes, f.id} }
+func (f *Folder) Keep() SavedFolder {
+	return SavedFolder{f.Levels, f.Messages, f.Bytes, f.id, f.octets}
+}
 
 // SaveTree saves the top of a snapshot's tree and sets what the snapshot says
 // of it: vault, root, folders, messages and bytes.
@@ -194,14 +197,35 @@ func (w *Writer) SaveTree(kind string, folders []SavedFolder, s *Snapshot) error
 	return w.SaveTreeWith(kind, folders, SavedDetails{}, s)
 }
 
+// mostCopied is how many octets of folder records and details a root repeats,
+// so that reading it is enough to begin with. That mostly fits in the padding
+// of the pack that brings the root.
+const mostCopied = 32 << 10
+
 // SaveTreeWith is SaveTree for a snapshot that has details.
 func (w *Writer) SaveTreeWith(kind string, folders []SavedFolder, details SavedDetails, s *Snapshot) error {
 	top := root{Kind: kind, Folders: []folderRef{}, Details: details.pieces}
+	copies := 0
+	for _, f := range folders {
+		copies += len(f.octets)
+	}
 	s.Vault, s.Folders, s.Messages, s.Bytes = w.v.id, len(folders), 0, 0
 	for _, f := range folders {
-		top.Folders = append(top.Folders, folderRef{f.Levels, f.id})
+		ref := folderRef{Levels: f.Levels, ID: f.id}
+		if copies <= mostCopied {
+			ref.Record = f.octets
+		}
+		top.Folders = append(top.Folders, ref)
 		s.Messages += f.Messages
 		s.Bytes += f.Bytes
+	}
+	for i := range details.pieces {
+		octets := details.piece(i)
+		if copies += len(octets); copies > mostCopied {
+			top.Pieces = nil
+			break
+		}
+		top.Pieces = append(top.Pieces, octets)
 	}
 	b, err := canonical.Marshal(top)
 	if err != nil {

@@ -124,7 +124,7 @@ func FuzzKeySlot(f *testing.F) {
 func FuzzRecords(f *testing.F) {
 	id := BlobID{1, 2, 3}
 	for _, record := range []any{
-		root{Kind: "imap", Folders: []folderRef{{[]string{"INBOX"}, id}, {[]string{"a", "b"}, id}}, Details: []BlobID{id}},
+		root{Kind: "imap", Folders: []folderRef{{Levels: []string{"INBOX"}, ID: id}, {Levels: []string{"a", "b"}, ID: id, Record: []byte{0xa0}}}, Details: []BlobID{id}},
 		Folder{Levels: []string{"INBOX"}, Raw: []byte("caf\xe9"), Delimiter: "/", UIDValidity: 1, MailList: pageList{refs: []page{{1, 9, 4, id}, {10, 10, 1, id}}},
 			FlagList: pageList{lists: true, refs: []page{{1, 1 << 31, 4, id}}}, Missing: []Missing{{UID: 3, Tries: 2, Reason: "NO"}}},
 		vaultPlain{ID: ID{1}, Name: "default"},

@@ -2,6 +2,8 @@ package storage
 
 import (
 	"context"
+	"crypto/sha512"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -24,7 +26,9 @@ func TestEveryCrashPointOfRepair(t *testing.T) {
 	r := newRepository(t, base, "")
 	lost := backUp(t, r, "lost", 1, mail[:2]) // entry 1
 	before := r.packs()
-	hit := backUp(t, r, "hit", 1, mail[2:]) // entry 2
+	// Entry 2: so long that it has no room to repeat what entry 1 said.
+	account := fmt.Sprintf("hit %x", sha512.Sum512([]byte("no zstd makes this shorter"))) + fmt.Sprintf("%x", sha512.Sum512([]byte("nor this")))
+	hit := backUp(t, r, account, 1, mail[2:])
 	// Not by their names: packs of the same millisecond are in no order.
 	added := slices.DeleteFunc(r.packs(), func(p ledger.Pack) bool {
 		return slices.ContainsFunc(before, func(b ledger.Pack) bool { return b.ID == p.ID })
@@ -66,7 +70,7 @@ func TestEveryCrashPointOfRepair(t *testing.T) {
 			t.Fatalf("the snapshot whose entry was lost is not found: %v", found)
 		}
 		wantMail(t, r, found[0], mail[:2])
-		if latest, ok := r.Latest("hit"); !ok || latest.Messages == 0 || latest.Messages >= hit.Messages {
+		if latest, ok := r.Latest(account); !ok || latest.Messages == 0 || latest.Messages >= hit.Messages {
 			t.Fatalf("%d messages are left", latest.Messages)
 		}
 		backUp(t, r, "again", 1, mail[2:])
@@ -76,6 +80,29 @@ func TestEveryCrashPointOfRepair(t *testing.T) {
 		}
 		wantNoFindings(t, openRepository(t, store, Options{}))
 	})
+}
+
+// TestRepairKnowsWhatALaterEntryRepeats: the snapshot of an entry that is lost is
+// there again, under its own name, where a later entry says it, too.
+func TestRepairKnowsWhatALaterEntryRepeats(t *testing.T) {
+	t.Parallel()
+	store := objects.NewMemory()
+	r := newRepository(t, store, "")
+	mail := testMail(rand.New(rand.NewPCG(54, 2)), 6)
+	lost := backUp(t, r, "lost", 1, mail[:2]) // entry 1
+	backUp(t, r, "other", 1, mail[2:])
+	r.Close()
+	flipBit(t, store, ledger.Slot(1), 9)
+	r = openRepository(t, store, Options{Damaged: true})
+	if result, err := r.Repair(t.Context(), RepairOptions{}); err != nil || len(result.Entries) != 1 || len(result.Skipped) != 0 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	r = openRepository(t, store, Options{})
+	if latest, ok := r.Latest("lost"); !ok || latest.ID != lost.ID {
+		t.Fatal("the snapshot is lost")
+	}
+	wantMail(t, r, lost, mail[:2])
+	wantNoFindings(t, r)
 }
 
 func mustOpenVault(t *testing.T, r *Repository) *vault {

@@ -132,7 +132,11 @@ func (c *losses) folder(ctx context.Context, s Snapshot, ref folderRef) (*folder
 	l := &folderLoss{levels: ref.Levels}
 	tree := &Tree{Snapshot: s, v: c.v}
 	f := &Folder{tree: tree, id: ref.ID}
-	if err := tree.record(ctx, ref.ID, f); gone(err) {
+	b, err := tree.load(ctx, ref.ID)
+	if err == nil {
+		err = parseBlob(ref.ID, b, f)
+	}
+	if f.octets = b; gone(err) {
 		return l, nil
 	} else if err != nil {
 		return nil, err

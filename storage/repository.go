@@ -253,7 +253,7 @@ func (r *Repository) openLedger(ctx context.Context, o Options) error {
 			r.log.Debug("cached state is no use", "error", err)
 		}
 		cached = true
-	} else if err := r.ledger.LoadCheckpoint(ctx); err != nil {
+	} else if err := r.ledger.Leap(ctx); err != nil {
 		return err
 	}
 	if o.Stale && cached {

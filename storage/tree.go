@@ -17,7 +17,7 @@ type Tree struct {
 	Kind     string // of the source: imap, maildir, mbox
 	Folders  []*Folder
 
-	details []BlobID
+	details SavedDetails
 	v       *vault
 	w       *Writer // of a draft: blobs that are not committed yet are there
 }
@@ -52,8 +52,9 @@ type Folder struct {
 	FlagList pageList  `cbor:"14,keyasint,omitempty"`
 	Missing  []Missing `cbor:"15,keyasint,omitempty"`
 
-	tree *Tree
-	id   BlobID
+	tree   *Tree
+	id     BlobID
+	octets []byte // of the record
 }
 
 // Missing is a message that could not be had.
@@ -69,11 +70,14 @@ type root struct {
 	Kind    string      `cbor:"1,keyasint"`
 	Folders []folderRef `cbor:"2,keyasint"`
 	Details []BlobID    `cbor:"3,keyasint,omitempty"`
+	// Pieces are copies of those of the details, where they are small.
+	Pieces [][]byte `cbor:"4,keyasint,omitempty"`
 }
 
 type folderRef struct {
 	Levels []string `cbor:"1,keyasint"`
 	ID     BlobID   `cbor:"2,keyasint"`
+	Record []byte   `cbor:"3,keyasint,omitempty"` // a copy, where all are small
 }
 
 var canonical = func() cbor.EncMode {
@@ -135,18 +139,26 @@ func (r *Repository) OpenSnapshot(ctx context.Context, s Snapshot) (*Tree, error
 		return nil, err
 	}
 	t := &Tree{Snapshot: s, v: v}
-	var top root
-	if err := t.record(ctx, s.Root, &top); err != nil {
+	b, err := v.loadRoot(ctx, s)
+	if err != nil {
 		return nil, fmt.Errorf("snapshot %s: %w", s.ID.Short(), err)
 	}
-	t.Kind, t.details = top.Kind, top.Details
+	var top root
+	if err := parseBlob(s.Root, b, &top); err != nil {
+		return nil, fmt.Errorf("snapshot %s: %w", s.ID.Short(), err)
+	}
+	t.Kind, t.details = top.Kind, SavedDetails{top.Details, top.Pieces}
 	t.Folders = make([]*Folder, len(top.Folders))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(8)
 	for i, ref := range top.Folders {
 		g.Go(func() error {
 			f := &Folder{tree: t, id: ref.ID}
-			if err := t.record(ctx, ref.ID, f); err != nil {
+			b, err := t.copied(ctx, ref.ID, ref.Record)
+			if err == nil {
+				err = parseBlob(ref.ID, b, f)
+			}
+			if f.octets = b; err != nil {
 				return fmt.Errorf("snapshot %s, folder %q: %w", s.ID.Short(), FolderName(ref.Levels), err)
 			}
 			t.Folders[i] = f
@@ -159,12 +171,16 @@ func (r *Repository) OpenSnapshot(ctx context.Context, s Snapshot) (*Tree, error
 	return t, nil
 }
 
-func (t *Tree) record(ctx context.Context, id BlobID, into any) error {
-	b, err := t.load(ctx, id)
-	if err != nil {
-		return err
+// copied returns a structure blob of which the root may have a copy.
+func (t *Tree) copied(ctx context.Context, id BlobID, octets []byte) ([]byte, error) {
+	if len(octets) > 0 && t.v.blobID(structureDomain, octets) == id {
+		return octets, nil
 	}
-	if err := decode.Unmarshal(b, into); err != nil {
+	return t.load(ctx, id)
+}
+
+func parseBlob(id BlobID, octets []byte, into any) error {
+	if err := decode.Unmarshal(octets, into); err != nil {
 		return fmt.Errorf("blob %x: %w: %w", id, ErrDamaged, err)
 	}
 	return nil

@@ -21,17 +21,23 @@ func checkpointName(n uint64) string { return fmt.Sprintf("%s%012d", checkpointP
 // due tells when the next checkpoint pays: when reading the entries since
 // the last one costs more than reading a checkpoint.
 type due struct {
-	Entries int64 `cbor:"1,keyasint"` // since the last checkpoint
-	Bytes   int64 `cbor:"2,keyasint"` // of those entries' objects
-	Size    int64 `cbor:"3,keyasint"` // of the last checkpoint
+	// Reads is how many entries a reader reads one by one after the last
+	// checkpoint: not those that another repeats.
+	Reads int64 `cbor:"1,keyasint"`
+	Bytes int64 `cbor:"2,keyasint"` // of those entries' objects
+	Size  int64 `cbor:"3,keyasint"` // of the last checkpoint
 }
 
 const (
-	// dueEntries is how many entries a reader is made to read one by one.
-	dueEntries = 8
+	// dueReads is how many entries a reader is made to read one by one, with
+	// what they repeat; one less, in fact, since the checkpoint comes at once.
+	dueReads = 5
 	// dueAnyway is how many it is made to read where writing a checkpoint
 	// would be the only large thing that a run does.
-	dueAnyway = 64
+	dueAnyway = 6
+	// duePerRead is how large a checkpoint may be for each of them, in octets,
+	// without being large: the least that a run writes which writes a pack.
+	duePerRead = 64 << 10
 )
 
 // stored is a State as CBOR, everything in one order, so that the same state
@@ -49,6 +55,7 @@ type stored struct {
 	Violations []string    `cbor:"10,keyasint"`
 	Due        due         `cbor:"11,keyasint,omitempty"` // only in a local cache
 	Bridged    []uint64    `cbor:"12,keyasint,omitempty"`
+	Tail       []repeat    `cbor:"13,keyasint,omitempty"` // only in a local cache
 }
 
 func byID[T any](m map[ID]T) []T {
@@ -110,7 +117,7 @@ func (l *Ledger) Export() ([]byte, error) {
 	l.appending.Lock()
 	defer l.appending.Unlock()
 	st := l.state.stored()
-	st.Due = l.due
+	st.Due, st.Tail = l.due, l.tail
 	return encMode.Marshal(st)
 }
 
@@ -133,7 +140,7 @@ func (l *Ledger) adopt(st *stored) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.state, l.verified, l.due = st.state(), false, st.Due
+	l.state, l.verified, l.due, l.tail = st.state(), false, st.Due, st.Tail
 }
 
 // LoadCheckpoint takes up the state of the highest checkpoint that can be
@@ -237,11 +244,12 @@ func (l *Ledger) openCheckpoint(name string, box []byte) (*stored, error) {
 func (l *Ledger) Checkpoint(ctx context.Context, light bool) error {
 	l.appending.Lock()
 	defer l.appending.Unlock()
-	enough := int64(dueEntries)
+	enough := int64(dueReads)
 	if light {
 		enough = dueAnyway
 	}
-	if l.due.Entries < enough || l.due.Bytes < l.due.Size/4 || l.state.Next == 0 {
+	large := l.due.Size > l.due.Reads*duePerRead && l.due.Bytes < l.due.Size/4
+	if l.due.Reads < enough || large || l.state.Next == 0 {
 		return nil
 	}
 	return l.checkpoint(ctx)
@@ -264,6 +272,7 @@ func (l *Ledger) checkpoint(ctx context.Context) error {
 	if err := l.store.Put(ctx, checkpointName(n), box); err != nil {
 		return fmt.Errorf("write checkpoint: %w", err)
 	}
+	l.tail = nil // whoever begins here needs no more of it
 	l.due = due{Size: int64(len(box))}
 	names, err := l.checkpoints(ctx)
 	if err != nil {

@@ -36,6 +36,8 @@ type entry struct {
 	Time   int64           `cbor:"5,keyasint"` // seconds since 1970; for people
 	Kind   string          `cbor:"6,keyasint"`
 	Body   cbor.RawMessage `cbor:"7,keyasint"`
+	// Earlier repeats the entries right before this one, in their order.
+	Earlier []repeat `cbor:"8,keyasint,omitempty"`
 }
 
 // A Body is what an entry says happened: *Init, *Vault, *Key, *Commit,
@@ -110,6 +112,19 @@ type Snapshot struct {
 	Notes []string `cbor:"12,keyasint,omitempty"`
 	Host  string   `cbor:"13,keyasint,omitempty"`
 	Stats Stats    `cbor:"14,keyasint,omitempty"`
+	// Where is where the root stood when the snapshot was committed, so that
+	// whoever has no index at hand needs none to find it; nil: not known.
+	Where *Place `cbor:"15,keyasint,omitempty"`
+}
+
+// A Place is where a blob of a snapshot's tree stands: in a segment of a pack.
+type Place struct {
+	_             struct{} `cbor:",toarray"`
+	Pack          ulid.ULID
+	Offset        int64 // of the segment's box in the pack, in octets
+	Box           int   // length of the box
+	Raw           int   // length of the segment's blobs together
+	Start, Length int   // of the blob among them
 }
 
 // Stats say what the run that made a snapshot did.

@@ -38,8 +38,8 @@ func FuzzEntry(f *testing.F) {
 			if _, err := l.take(1, sealed); err != nil {
 				return
 			}
-			if n == 0 && l.due.Entries != 1 {
-				t.Errorf("%d entries", l.due.Entries)
+			if n == 0 && l.due.Reads != 1 {
+				t.Errorf("%d entries", l.due.Reads)
 			}
 		}
 		octets, err := l.Export()

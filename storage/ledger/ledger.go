@@ -42,6 +42,12 @@ type Ledger struct {
 	verified bool
 	// what tells whether a checkpoint is due; guarded by appending.
 	due due
+	// tail is what the next entry may repeat: what the last one said, and what
+	// that repeats. Guarded by appending.
+	tail []repeat
+	// end is the number of the first slot that a list has shown to be absent,
+	// with all behind it; 0: none has. Guarded by appending.
+	end uint64
 }
 
 // Errors of reading and appending. Others are the store's.
@@ -176,6 +182,13 @@ func (l *Ledger) Complete(ctx context.Context) error {
 	for {
 		if err := l.Refresh(ctx); err != nil && !errors.Is(err, ErrNone) {
 			return err
+		}
+		l.appending.Lock()
+		seen := l.end > 0 && l.end == l.state.Next
+		l.end = 0
+		l.appending.Unlock()
+		if seen {
+			return nil
 		}
 		next := Slot(l.Entries())
 		beyond := ""
@@ -332,13 +345,23 @@ func (l *Ledger) take(n uint64, box []byte) (*entry, error) {
 	defer l.mu.Unlock()
 	l.state.apply(n, e.Time, body)
 	l.state.Next, l.state.Head = n+1, sha256.Sum256(box)
-	l.verified = true
-	l.due.Entries++
-	l.due.Bytes += int64(len(box))
+	l.took(e, box)
 	return e, nil
 }
 
 func (l *Ledger) open(n uint64, head [32]byte, box []byte) (*entry, error) {
+	e, err := l.unseal(n, box)
+	if err != nil {
+		return nil, err
+	}
+	if e.Prev != head {
+		return nil, fmt.Errorf("ledger entry %d: %w", n, ErrChain)
+	}
+	return e, nil
+}
+
+// unseal opens entry n without looking at what is before it.
+func (l *Ledger) unseal(n uint64, box []byte) (*entry, error) {
 	plain, err := l.sealer.OpenEntry(n, box)
 	if err != nil {
 		return nil, fmt.Errorf("open ledger entry %d: %w", n, err)
@@ -347,7 +370,7 @@ func (l *Ledger) open(n uint64, head [32]byte, box []byte) (*entry, error) {
 	if err := decMode.Unmarshal(plain, e); err != nil {
 		return nil, fmt.Errorf("ledger entry %d: %w", n, err)
 	}
-	if e.N != n || e.Prev != head {
+	if e.N != n {
 		return nil, fmt.Errorf("ledger entry %d: %w", n, ErrChain)
 	}
 	return e, nil
@@ -378,17 +401,9 @@ func (l *Ledger) Append(ctx context.Context, propose func(*State) (Body, error))
 		if e.Body, err = encMode.Marshal(body); err != nil {
 			return fmt.Errorf("encode ledger entry: %w", err)
 		}
-		plain, err := encMode.Marshal(e)
+		box, err := l.sealNext(e)
 		if err != nil {
-			return fmt.Errorf("encode ledger entry: %w", err)
-		}
-		// What is in a slot stays there: nothing that we could not read ourselves.
-		if err := readable(plain); err != nil {
-			return fmt.Errorf("encode ledger entry: it could not be read again: %w", err)
-		}
-		box, err := l.sealer.SealEntry(n, plain)
-		if err != nil {
-			return fmt.Errorf("seal ledger entry: %w", err)
+			return err
 		}
 		ours, err := l.put(ctx, n, box, e.Nonce)
 		if err != nil {

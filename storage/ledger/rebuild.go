@@ -138,7 +138,7 @@ func (l *Ledger) pass(ctx context.Context, damaged map[string]error, known []byt
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.state.Next, l.state.Head, l.verified = next+1, head, true
+	l.state.Next, l.state.Head, l.verified, l.tail = next+1, head, true, nil
 	return true, nil
 }
 
@@ -199,6 +199,6 @@ func (l *Ledger) Adopt(from *Ledger) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.state, l.verified, l.due = st.state(), false, st.Due
+	l.state, l.verified, l.due, l.tail = st.state(), false, st.Due, st.Tail
 	return nil
 }
