@@ -77,7 +77,7 @@ func (t *trial) messages(ctx context.Context, messages int) error {
 		return err
 	}
 	s.atMost("requests", s.Requests, mostOne)
-	if err := t.nothingAtHand(ctx, messages, mostCold+mostApart); err != nil {
+	if err := t.nothingAtHand(ctx, messages, mostCold); err != nil {
 		return err
 	}
 	if err := t.open(ctx, folder, messages/len(manyFolders), flagged); err != nil {
@@ -139,11 +139,15 @@ func (l *listing) Write(b []byte) (int, error) {
 
 // restoreTwice restores all mail, and once more, which must not add any.
 func (t *trial) restoreTwice(ctx context.Context, messages int) error {
-	to := t.site.AccountURL(t.other())
+	// Not a Maildir: Dovecot would read its list of files again with each message,
+	// to count a quota, while others are appended to other folders.
+	other := t.user + "mdbox"
+	to := t.site.AccountURL(other)
 	if t.Maildir {
 		to = "maildir:" + t.dir("restored")
 		defer os.RemoveAll(t.dir("restored"))
 	}
+	defer t.site.Forget(other)
 	for _, run := range []struct {
 		what string
 		want int64

@@ -24,7 +24,6 @@ const (
 	mostMemory  = 256 << 20 // octets resident
 	mostWarm    = 3         // requests to the store, if nothing changed
 	mostCold    = 15        // the same with nothing at hand
-	mostApart   = 16        // more, where there was no checkpoint and no index lately: entries and packs are read one by one
 	mostOne     = 5         // requests, with one new message
 	mostWritten = 10 << 10  // octets, if nothing changed
 	mostOpening = time.Second
