@@ -57,7 +57,7 @@ schedules/calendar                 ParseWindow minutes weekday < FuzzWindow
 schedules/metrics                  snapshotOf < - // as cameOf
 schedules/queue                    place < FuzzPlace
 schedules/retention                NewRule Parse parseWithin < FuzzParse
-storage                            Details folder record rootOf snapshot vault UnmarshalCBOR < FuzzRecords
+storage                            Details folder parseBlob rootOf snapshot vault UnmarshalCBOR < FuzzRecords
 storage                            FolderLevels < FuzzFolderName
 storage                            ParsePoint ParseTime parseAge < FuzzPoint
 storage                            parseConfig < FuzzConfig
@@ -72,7 +72,8 @@ storage/internal/pack              ReadDirectory < FuzzReadDirectory
 storage/internal/seal              Open < FuzzOpen
 storage/internal/seal              decompress < FuzzDecompress
 storage/ledger                     Adopt Clone Import openCheckpoint pass < FuzzCheckpoint
-storage/ledger                     body open peek apply readable < FuzzEntry FuzzWritten
+storage/ledger                     body open unseal takeOver peek apply readable < FuzzEntry FuzzWritten
+storage/ledger                     listed < - // a number, which must be the next one
 storage/mailfiles                  HeaderFlags bits endField < FuzzHeaderFlags
 storage/mailfiles                  decodeLevel decodeRun decodeUTF7 < FuzzUTF7
 storage/mailfiles                  isEscape unescape < FuzzLevelsRoundTrip FuzzFolderNames
