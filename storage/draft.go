@@ -197,10 +197,10 @@ func (w *Writer) SaveTree(kind string, folders []SavedFolder, s *Snapshot) error
 	return w.SaveTreeWith(kind, folders, SavedDetails{}, s)
 }
 
-// mostCopied is how many octets of folder records and details a root repeats,
-// so that reading it is enough to begin with. That mostly fits in the padding
-// of the pack that brings the root.
-const mostCopied = 32 << 10
+// mostCopied is how many octets of folder records and details a root repeats, so
+// that reading it is enough to begin with: those of some hundreds of folders. As
+// sealed they mostly fit in the padding of the pack that brings the root.
+const mostCopied = 48 << 10
 
 // SaveTreeWith is SaveTree for a snapshot that has details.
 func (w *Writer) SaveTreeWith(kind string, folders []SavedFolder, details SavedDetails, s *Snapshot) error {
