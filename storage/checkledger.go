@@ -52,6 +52,9 @@ func (c *checker) ledger(ctx context.Context) error {
 	} else if l.Entries() == c.known.Entries() && !ledger.Equal(l, c.known) {
 		c.found("checkpoints", "the state kept in a checkpoint or cache is not what the ledger gives")
 	}
+	if err := c.leap(ctx, l); err != nil {
+		return err
+	}
 	c.repo.ledger = l
 	damaged, err := l.DamagedCheckpoints(ctx)
 	if err != nil {
@@ -66,6 +69,19 @@ func (c *checker) ledger(ctx context.Context) error {
 	c.result.Entries, c.result.Bridged = c.state.Next, c.state.Bridged
 	for _, v := range c.state.Violations {
 		c.found("ledger", "%s", v)
+	}
+	return nil
+}
+
+// leap proves that whoever has nothing at hand comes to the same state: from the
+// last checkpoint, and what the last entries repeat of those before them.
+func (c *checker) leap(ctx context.Context, whole *ledger.Ledger) error {
+	l := whole.Anew(c.repo.configSum)
+	if err := l.Leap(ctx); err != nil {
+		return err
+	}
+	if l.Entries() == whole.Entries() && !ledger.Equal(l, whole) {
+		c.found("checkpoints", "the last checkpoint, or what the last entries of the ledger repeat of those before, is not what the ledger gives")
 	}
 	return nil
 }

@@ -37,16 +37,9 @@ const (
 	mostLeap = 512
 )
 
-func (e *entry) repeat() repeat {
-	return repeat{Prev: e.Prev[:prevLength], Time: e.Time, Kind: e.Kind, Body: e.Body}
-}
-
-// tailAfter is what the entry after e can repeat.
-func tailAfter(e *entry) []repeat {
-	if len(e.Body) > longestRepeat {
-		return nil
-	}
-	return append(slices.Clip(e.Earlier), e.repeat())
+// tailOf is what an entry repeats, and what it says itself.
+func tailOf(e *entry) []repeat {
+	return append(slices.Clip(e.Earlier), repeat{Prev: e.Prev[:prevLength], Time: e.Time, Kind: e.Kind, Body: e.Body})
 }
 
 // sealNext makes the box of an entry, which repeats what it can for nothing.
@@ -103,6 +96,9 @@ func (l *Ledger) Leap(ctx context.Context) error {
 		if err != nil || uint64(len(e.Earlier)) > n {
 			return nil
 		}
+		if slices.ContainsFunc(tailOf(e), func(r repeat) bool { return r.Kind == (*Bridge)(nil).kind() }) {
+			return nil // who made it knew less of what it bridged than a repeat may
+		}
 		way = append(way, read{e, box})
 		first := n - uint64(len(e.Earlier))
 		if first <= l.state.Next {
@@ -146,7 +142,7 @@ var errRepeats = errors.New("what an entry repeats is no use")
 // the entry itself. Nothing is applied where it does not follow from what is.
 func (l *Ledger) takeOver(e *entry, box []byte) error {
 	next := l.state.Next
-	all := append(slices.Clip(e.Earlier), e.repeat())
+	all := tailOf(e)
 	first := e.N - uint64(len(e.Earlier))
 	if first > next || next > e.N {
 		return errRepeats
@@ -160,9 +156,6 @@ func (l *Ledger) takeOver(e *entry, box []byte) error {
 		b, err := (&entry{N: next + uint64(i), Kind: r.Kind, Body: r.Body}).body()
 		if err != nil {
 			return err
-		}
-		if _, is := b.(*Bridge); is {
-			return errRepeats // a repair knows less of what it bridged than a repeat may
 		}
 		bodies[i] = b
 	}
@@ -179,7 +172,9 @@ func (l *Ledger) takeOver(e *entry, box []byte) error {
 // took notes that an entry was read and applied.
 func (l *Ledger) took(e *entry, box []byte) {
 	l.verified = true
-	l.tail = tailAfter(e)
+	if l.tail = nil; len(e.Body) <= longestRepeat {
+		l.tail = tailOf(e)
+	}
 	if len(e.Earlier) == 0 || l.due.Reads == 0 { // else it was read in place of the one before
 		l.due.Reads++
 	}

@@ -211,6 +211,47 @@ func TestRepeatsThatDoNotFollowAreNotUsed(t *testing.T) {
 	}
 }
 
+// TestLeapStopsBeforeABridge: an entry that is damaged was bridged by somebody
+// who did not know what it said, and a later one repeats it.
+func TestLeapStopsBeforeABridge(t *testing.T) {
+	t.Parallel()
+	memory := objects.NewMemory()
+	l := paddedLedger(memory)
+	if err := l.Append(t.Context(), func(*State) (Body, error) { return &Init{}, nil }); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 12 {
+		if err := something(l, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	memory.Put(t.Context(), Slot(1), []byte("rubbish"))
+	repairer := paddedLedger(memory)
+	r, err := repairer.Rebuild(t.Context(), nil)
+	if err != nil || len(r.Skipped) != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if err := repairer.Bridge(t.Context(), r.Lost); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		if err := something(repairer, 20+i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if cold, _ := leapt(t, memory); !Equal(cold, repairer) {
+		t.Error("from the checkpoint: another state than who bridged it has")
+	}
+	// Without the checkpoint of the bridge nobody knows; nor does a leap.
+	for info := range memory.List(t.Context(), checkpointPrefix, "") {
+		memory.Delete(t.Context(), info.Name)
+	}
+	cold := paddedLedger(memory)
+	if err := cold.Leap(t.Context()); err != nil || cold.Entries() != 0 {
+		t.Errorf("it leapt to entry %d, %v", cold.Entries(), err)
+	}
+}
+
 // TestLeapDoesNotHideAHole: an entry that is lost is missed, whatever later
 // ones repeat.
 func TestLeapDoesNotHideAHole(t *testing.T) {
