@@ -123,7 +123,11 @@ func (w *Writer) commit(ctx context.Context, requests []*commitRequest) error {
 			w.repo.log.Debug("an index that is no longer needed was not removed", "index", id, "error", err)
 		}
 	}
-	if err := w.repo.ledger.Checkpoint(ctx, len(written) == 0); err != nil {
+	octets := int64(0)
+	for _, p := range written {
+		octets += p.Size
+	}
+	if err := w.repo.ledger.Checkpoint(ctx, octets); err != nil {
 		w.repo.log.Warn("no checkpoint was written; the next reader reads more", "error", err)
 	}
 	return nil

@@ -266,7 +266,7 @@ func (p *pruner) run(ctx context.Context) error {
 	if err := p.removeIndexes(ctx); err != nil {
 		return err
 	}
-	if err := p.repo.ledger.Checkpoint(ctx, true); err != nil {
+	if err := p.repo.ledger.Checkpoint(ctx, 0); err != nil {
 		p.repo.log.Warn("no checkpoint was written; the next reader reads more", "error", err)
 	}
 	return nil

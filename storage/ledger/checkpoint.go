@@ -35,6 +35,11 @@ const (
 	// dueAnyway is how many it is made to read where writing a checkpoint
 	// would be the only large thing that a run does.
 	dueAnyway = 6
+	// dueSoon is how many it is made to read where a run writes much: the next
+	// ones, which may be small, then need not write a checkpoint at once.
+	dueSoon = 2
+	// much is what is much, in octets.
+	much = 8 << 20
 	// duePerRead is how large a checkpoint may be for each of them, in octets,
 	// without being large: the least that a run writes which writes a pack.
 	duePerRead = 64 << 10
@@ -238,15 +243,18 @@ func (l *Ledger) openCheckpoint(name string, box []byte) (*stored, error) {
 	return st, nil
 }
 
-// Checkpoint writes a checkpoint where one is due; light says that the caller
-// would rather not write now. It removes all older ones but one. An error
+// Checkpoint writes a checkpoint where one is due, the sooner the more octets
+// the caller has written just now. It removes all older ones but one. An error
 // means no harm: a checkpoint is a cache.
-func (l *Ledger) Checkpoint(ctx context.Context, light bool) error {
+func (l *Ledger) Checkpoint(ctx context.Context, written int64) error {
 	l.appending.Lock()
 	defer l.appending.Unlock()
 	enough := int64(dueReads)
-	if light {
+	switch {
+	case written == 0:
 		enough = dueAnyway
+	case written >= much:
+		enough = dueSoon
 	}
 	large := l.due.Size > l.due.Reads*duePerRead && l.due.Bytes < l.due.Size/4
 	if l.due.Reads < enough || large || l.state.Next == 0 {

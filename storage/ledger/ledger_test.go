@@ -312,7 +312,7 @@ func TestCheckpointAndExportGiveTheSameStateAsAllEntries(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := l.Checkpoint(t.Context(), false); err != nil {
+		if err := l.Checkpoint(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -364,7 +364,7 @@ func TestDamagedCheckpointIsPassedOver(t *testing.T) {
 		if err := commit(l, "a", ID{byte(i + 1)}); err != nil {
 			t.Fatal(err)
 		}
-		if err := l.Checkpoint(t.Context(), false); err != nil {
+		if err := l.Checkpoint(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
 	}

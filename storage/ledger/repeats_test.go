@@ -94,7 +94,7 @@ func TestLeapGivesTheStateThatAllEntriesGive(t *testing.T) {
 		if err := l.Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := l.Checkpoint(t.Context(), i%2 == 0); err != nil {
+		if err := l.Checkpoint(t.Context(), int64(i%2)); err != nil {
 			t.Fatal(err)
 		}
 		whole := paddedLedger(memory)
