@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"maps"
 )
 
 // enter writes this machine into the database.
@@ -52,11 +51,11 @@ func (q *Queue) beat(ctx context.Context) (late bool, err error) {
 		}
 	}
 	// Those begun before the question: the answer tells nothing of later ones.
-	begun := map[*working]int64{}
+	var begun []*working
 	q.mu.Lock()
-	for id, w := range q.running {
+	for w := range q.running {
 		if w.begun {
-			begun[w] = id
+			begun = append(begun, w)
 		}
 	}
 	q.mu.Unlock()
@@ -72,12 +71,16 @@ func (q *Queue) beat(ctx context.Context) (late bool, err error) {
 		return late, err
 	}
 	q.mu.Lock()
-	for w, id := range begun {
-		if turn, ok := mine[id]; w.begun && (!ok || turn != w.turn) { // and not ended meanwhile
+	for _, w := range begun {
+		if turn, ok := mine[w.run]; w.begun && (!ok || turn != w.turn) { // and not ended meanwhile
 			w.cancel(ErrLost)
 		}
 	}
-	maps.DeleteFunc(mine, func(id int64, _ int) bool { return q.running[id] != nil })
+	for w := range q.running {
+		if mine[w.run] == w.turn {
+			delete(mine, w.run)
+		}
+	}
 	q.mu.Unlock()
 	// What is left began, and the answer to that was lost: nobody is at it. (Or it
 	// has ended since the question. Then its state or turn is another one.)

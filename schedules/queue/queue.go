@@ -231,7 +231,7 @@ type Queue struct {
 	mu      sync.Mutex // guards what follows
 	plan    map[key]Entry
 	machine int64 // this one's number while it serves, or 0
-	running map[int64]*working
+	running map[*working]struct{} // a run may be here twice, if it was given anew
 }
 
 // A key is what an entry of the plan is found by.
@@ -245,7 +245,7 @@ func Open(ctx context.Context, where string, o Options) (*Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Queue{db: db, o: o, plan: map[key]Entry{}, running: map[int64]*working{}}, nil
+	return &Queue{db: db, o: o, plan: map[key]Entry{}, running: map[*working]struct{}{}}, nil
 }
 
 // Close closes the database. Serve must have returned.

@@ -17,6 +17,7 @@ import (
 
 // A working is a run on this machine.
 type working struct {
+	run    int64
 	turn   int
 	begun  bool // the database says so; guarded by the queue's mutex
 	cancel context.CancelCauseFunc
@@ -47,7 +48,7 @@ func (q *Queue) Serve(ctx context.Context, h Handler) error {
 	q.turnRound(ctx)
 
 	q.mu.Lock()
-	for _, w := range q.running {
+	for w := range q.running {
 		w.cancel(ErrStopping)
 	}
 	q.mu.Unlock()
@@ -143,15 +144,13 @@ func (w *worker) Work(ctx context.Context, job *river.Job[runJob]) error {
 	q := w.q
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	self := &working{turn: job.Args.Turn, cancel: cancel}
+	self := &working{run: job.Args.Run, turn: job.Args.Turn, cancel: cancel}
 	q.mu.Lock()
-	q.running[job.Args.Run] = self
+	q.running[self] = struct{}{}
 	q.mu.Unlock()
 	defer func() {
 		q.mu.Lock()
-		if q.running[job.Args.Run] == self {
-			delete(q.running, job.Args.Run)
-		}
+		delete(q.running, self)
 		q.mu.Unlock()
 	}()
 	r, ok, err := q.begin(ctx, job.Args)
