@@ -3,14 +3,12 @@ package imapwatch
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
-	"log/slog"
 	"net"
 	"os"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -122,106 +120,46 @@ const leastHostiles = 378
 
 // A stage is where a server is played.
 type stage struct {
-	t            *testing.T
-	h            *hostile
-	tls, trusted *tls.Config
-	logged       rogue.Heard
-	clear        rogue.Heard // what the client says, as it is on the wire
-
-	mu     sync.Mutex // guards what follows
-	well   bool
-	dialed int
-	calls  int
-	lines  []net.Conn // servers' ends
+	rogue.Stage
+	h     *hostile
+	calls atomic.Int32 // backups asked for so far
 }
 
 // script is a server that is well. It tells of something every four minutes while
 // it is listened to.
-func (s *stage) script(caps string) imaptest.Script {
-	news := trickling("* 11 EXISTS\r\n", 4*time.Minute)
-	script := imaptest.Script{Caps: "IMAP4rev1 " + caps, TLS: s.tls, StartTLS: true, Handle: map[string]imaptest.Handler{
+func (s *stage) script(hostile bool) imaptest.Script {
+	caps := cmp.Or(s.h.caps, "IDLE")
+	if !hostile && caps == "none" {
+		caps = "IDLE"
+	}
+	script := imaptest.Script{Caps: "IMAP4rev1 " + caps, Handle: map[string]imaptest.Handler{
 		"NAMESPACE": imaptest.Answer("* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n%T OK done\r\n")}}
-	news(s.t, &script)
+	trickling("* 11 EXISTS\r\n", 4*time.Minute)(s.T, &script)
 	return script
 }
 
 // dial connects.
 func (s *stage) dial(ctx context.Context, news func(imapconn.News)) (*imapconn.Conn, error) {
-	caps := cmp.Or(s.h.caps, "IDLE")
-	script := s.script(caps)
-	o := imapconn.Options{
-		Address: rogue.Host + ":143", Security: imapconn.StartTLS, TLS: s.trusted, User: rogue.User, Password: rogue.Password,
-		News: news, Log: s.log(), TempDir: s.t.TempDir(), ClientName: "Restante", Compress: true,
-	}
-	s.mu.Lock()
-	s.dialed++
-	hostile := !s.well && (s.h.times == 0 || s.dialed <= s.h.times)
-	s.mu.Unlock()
-	if !hostile && caps == "none" {
-		script = s.script("IDLE")
-	}
-	if hostile {
-		if s.h.server != nil {
-			s.h.server(s.t, &script)
-		}
-		if s.h.conn != nil {
-			s.h.conn(&o)
-		}
-	}
-	o.Dial = func(context.Context, string, string) (net.Conn, error) {
-		client, server := rogue.NewLine()
-		s.mu.Lock()
-		s.lines = append(s.lines, server)
-		s.mu.Unlock()
-		if hostile && s.h.raw != nil {
-			go func() { defer server.Close(); s.h.raw(server) }()
-		} else {
-			go imaptest.New(script).Serve(server)
-		}
-		return &rogue.Tapped{Conn: client, Said: &s.clear}, nil
-	}
-	return imapconn.Dial(ctx, o)
-}
-
-func (s *stage) log() *slog.Logger { return slog.New(rogue.PlainLog{To: &s.logged}) }
-
-// counts are how many connections were made so far, and backups asked for.
-func (s *stage) counts() (dialed, calls int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.dialed, s.calls
-}
-
-// heal has the server be well from now on, and those that were not hang up.
-func (s *stage) heal() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.well = true
-	for _, c := range s.lines {
-		c.Close()
-	}
+	return s.Dial(ctx, imapconn.Options{News: news, TempDir: s.T.TempDir()})
 }
 
 // play has the server watched.
 func (h *hostile) play(t *testing.T) {
-	s := &stage{t: t, h: h}
-	s.tls, s.trusted = rogue.Certificate(t)
+	s := &stage{Stage: rogue.Stage{T: t, Server: h.server, Conn: h.conn, Raw: h.raw, Times: h.times}, h: h}
+	s.Script = s.script
+	s.TLS, s.Trusted = rogue.Certificate(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- Watch(ctx, s.dial, Options{Folders: h.folders, Connections: 1 + len(h.folders), Log: s.log()}, func() {
-			s.mu.Lock()
-			s.calls++
-			s.mu.Unlock()
-		})
+		ended <- Watch(ctx, s.dial, Options{Folders: h.folders, Connections: 1 + len(h.folders), Log: s.Log()}, func() { s.calls.Add(1) })
 	}()
 	var err error
 	select {
 	case err = <-ended:
 	case <-time.After(time.Hour):
 	}
-	dialed, calls := s.counts()
-	said := s.logged.String()
+	dialed, calls := s.Dialed(), int(s.calls.Load())
+	said := s.Logged.String()
 	how := "watches"
 	most := max(1+len(h.folders), h.want.most)
 	switch {
@@ -253,7 +191,7 @@ func (h *hostile) play(t *testing.T) {
 			t.Errorf("it says %.2000q, not %q", said, text)
 		}
 	}
-	if n := len(s.logged.String()); n > mostLogged {
+	if n := len(s.Logged.String()); n > mostLogged {
 		t.Errorf("%d octets were logged within the hour", n)
 	}
 	if how != "ends" {
@@ -264,7 +202,7 @@ func (h *hostile) play(t *testing.T) {
 		}
 	}
 	cancel(nil)
-	s.discreet(said)
+	s.Discreet("the error", said)
 	if stacks := rogue.Left(24 * time.Hour); len(stacks) > 0 {
 		t.Errorf("%d goroutines are left:\n%s", len(stacks), strings.Join(stacks, "\n\n"))
 	}
@@ -272,37 +210,19 @@ func (h *hostile) play(t *testing.T) {
 
 // recovered sees that a server is heard that is well again.
 func (s *stage) recovered(ended chan error) {
-	s.heal()
+	s.Heal()
+	s.HangUp() // a watch does not leave a hostile one of itself
 	select {
 	case err := <-ended:
 		ended <- err
-		s.t.Errorf("when the server was well again the watch ended: %v", err)
+		s.T.Errorf("when the server was well again the watch ended: %v", err)
 		return
 	case <-time.After(15 * time.Minute):
 	}
-	_, before := s.counts()
+	before := s.calls.Load()
 	time.Sleep(time.Hour)
-	if _, after := s.counts(); after < before+3 {
-		s.t.Errorf("the server is well again, and %d changes were heard in an hour", after-before)
-	}
-}
-
-// discreet sees that nothing secret was said, and nothing that commands a
-// terminal.
-func (s *stage) discreet(said string) {
-	for what, text := range map[string]string{"the log": s.logged.String(), "the error": said} {
-		if bad := rogue.Unfit(text); bad != "" {
-			s.t.Errorf("%s: %s", what, bad)
-		}
-	}
-	o := imapconn.Options{Security: imapconn.StartTLS}
-	if s.h.conn != nil {
-		s.h.conn(&o)
-	}
-	for _, secret := range rogue.Secrets() {
-		if o.Security != imapconn.Insecure && strings.Contains(s.clear.String(), secret) {
-			s.t.Errorf("the password goes out in clear")
-		}
+	if after := s.calls.Load(); after < before+3 {
+		s.T.Errorf("the server is well again, and %d changes were heard in an hour", after-before)
 	}
 }
 

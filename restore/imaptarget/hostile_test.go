@@ -3,14 +3,11 @@ package imaptarget
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
-	"log/slog"
 	"net"
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,6 +74,8 @@ const (
 	// longest is how long a server may hold a restore up, by the clock of its
 	// bubble.
 	longest = 24 * time.Hour
+	// mostLogged is how many octets a server may have logged.
+	mostLogged = 1 << 20
 	// noCache is where nothing can be kept: a directory below what is none.
 	noCache = os.DevNull + "/cache"
 	// leastHostiles is how many there are at least. It only grows.
@@ -145,62 +144,22 @@ var foreign = letter{"Message-ID: <foreign@y>\r\n\r\nnot ours\r\n", []string{`\F
 // A stage is where a server is played.
 type stage struct {
 	*desk
-	h            *hostile
-	temp         string
-	tls, trusted *tls.Config
-	logged       rogue.Heard
-	clear        rogue.Heard // what the client says, as it is on the wire
-
-	mu      sync.Mutex // guards what follows
-	well    bool
-	dialed  int
-	servers []*imaptest.Server
+	rogue.Stage
+	h    *hostile
+	temp string
 }
 
 // dial connects.
 func (s *stage) dial(ctx context.Context) (*imapconn.Conn, error) {
-	script := s.account.Script()
-	script.TLS, script.StartTLS = s.tls, true
-	o := imapconn.Options{
-		Address: rogue.Host + ":143", Security: imapconn.StartTLS, TLS: s.trusted, User: rogue.User, Password: rogue.Password,
-		Log: s.log(), TempDir: s.temp, ClientName: "Restante", Compress: true,
-	}
-	s.mu.Lock()
-	s.dialed++
-	hostile := !s.well && (s.h.times == 0 || s.dialed <= s.h.times)
-	s.mu.Unlock()
-	if hostile {
-		if s.h.server != nil {
-			s.h.server(s.t, &script)
-		}
-		if s.h.conn != nil {
-			s.h.conn(&o)
-		}
-	}
-	o.Dial = func(context.Context, string, string) (net.Conn, error) {
-		client, server := rogue.NewLine()
-		if hostile && s.h.raw != nil {
-			go func() { defer server.Close(); s.h.raw(server) }()
-		} else {
-			own := imaptest.New(script)
-			s.mu.Lock()
-			s.servers = append(s.servers, own)
-			s.mu.Unlock()
-			go own.Serve(server)
-		}
-		return &rogue.Tapped{Conn: client, Said: &s.clear}, nil
-	}
-	return imapconn.Dial(ctx, o)
+	return s.Dial(ctx, imapconn.Options{TempDir: s.temp})
 }
-
-func (s *stage) log() *slog.Logger { return slog.New(rogue.PlainLog{To: &s.logged}) }
 
 // run restores everything, as it is in production.
 func (s *stage) run(journal bool) (*restore.Report, error) {
 	s.t.Helper()
-	target := New(Options{Location: "imap://alice@" + rogue.Host, Dial: s.dial, Log: s.log()})
+	target := New(Options{Location: "imap://alice@" + rogue.Host, Dial: s.dial, Log: s.Log()})
 	defer target.Close()
-	o := restore.Options{Log: s.log()}
+	o := restore.Options{Log: s.Log()}
 	if journal {
 		o.JournalDir = s.temp
 	}
@@ -215,8 +174,13 @@ func (h *hostile) play(t *testing.T, temp string) {
 	}
 	defer repo.Close()
 	folders := mail()
-	s := &stage{desk: &desk{t: t, repo: repo, tree: archive(t, repo, folders...), account: imaptest.NewAccount(cmp.Or(h.caps, full))}, h: h, temp: temp}
-	s.tls, s.trusted = rogue.Certificate(t)
+	account := imaptest.NewAccount(cmp.Or(h.caps, full))
+	s := &stage{
+		desk:  &desk{t: t, repo: repo, tree: archive(t, repo, folders...), account: account},
+		Stage: rogue.Stage{T: t, Script: func(bool) imaptest.Script { return account.Script() }, Server: h.server, Conn: h.conn, Raw: h.raw, Times: h.times},
+		h:     h, temp: temp,
+	}
+	s.TLS, s.Trusted = rogue.Certificate(t)
 	for _, l := range append(slices.Clone(folders[0].letters[:2]), foreign) {
 		m := s.account.Add("INBOX", l.octets, strings.Join(l.flags, " "))
 		m.Date = `"` + l.at.Format("_2-Jan-2006 15:04:05 -0700") + `"`
@@ -231,9 +195,7 @@ func (h *hostile) play(t *testing.T, temp string) {
 	s.kept(before)
 
 	// The next server is well, and has every message in the end, once.
-	s.mu.Lock()
-	s.well = true
-	s.mu.Unlock()
+	s.Heal()
 	for i := range 4 {
 		report, err := s.run(i < 2) // and what is there does not hang on notes
 		if err != nil || !report.Complete() {
@@ -245,7 +207,10 @@ func (h *hostile) play(t *testing.T, temp string) {
 	}
 	s.kept(before)
 	s.there(folders)
-	s.discreet(said)
+	s.Discreet("the report", said)
+	if n := len(s.Logged.String()); n > mostLogged {
+		t.Errorf("%d octets were logged", n)
+	}
 	if stacks := rogue.Left(longest); len(stacks) > 0 {
 		t.Errorf("%d goroutines are left:\n%s", len(stacks), strings.Join(stacks, "\n\n"))
 	}
@@ -329,8 +294,7 @@ func (s *stage) kept(before []string) {
 			s.t.Errorf("the server has no more %.100q", b)
 		}
 	}
-	for _, server := range s.servers {
-		commands := server.Commands()
+	for _, commands := range s.Commands() {
 		if slices.ContainsFunc(commands, func(c imaptest.Command) bool { return c.Name == "NAMESPACE" }) { // and none of them is TLS
 			wantHarmless(s.t, commands)
 		}
@@ -355,29 +319,6 @@ func (s *stage) there(folders []folder) {
 			if !slices.Contains(now, name+" "+l.octets) {
 				s.t.Errorf("folder %q has no %.100q", name, l.octets)
 			}
-		}
-	}
-}
-
-// discreet sees that nothing secret was said, and nothing that commands a
-// terminal.
-func (s *stage) discreet(said string) {
-	s.t.Helper()
-	for what, text := range map[string]string{"the log": s.logged.String(), "the report": said} {
-		if bad := rogue.Unfit(text); bad != "" {
-			s.t.Errorf("%s: %s", what, bad)
-		}
-	}
-	if n := len(s.logged.String()); n > 1<<20 {
-		s.t.Errorf("%d octets were logged", n)
-	}
-	o := imapconn.Options{Security: imapconn.StartTLS}
-	if s.h.conn != nil {
-		s.h.conn(&o)
-	}
-	for _, secret := range rogue.Secrets() {
-		if o.Security != imapconn.Insecure && strings.Contains(s.clear.String(), secret) {
-			s.t.Errorf("the password goes out in clear")
 		}
 	}
 }

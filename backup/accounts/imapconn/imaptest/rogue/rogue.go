@@ -1,8 +1,8 @@
 // Package rogue is what hostile IMAP servers are made of, and what watches a
 // client that meets them: lines in memory, changes to the script of a server
 // that is well, the beginnings of connections that every client has to get
-// over ([Beginnings]), and what must never be said to people. Only tests import
-// it.
+// over ([Beginnings]), where a client meets them ([Stage]), and what must never
+// be said to people. Only tests import it.
 package rogue
 
 import (
