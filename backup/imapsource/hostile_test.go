@@ -189,14 +189,8 @@ func (h *hostile) play(t *testing.T, p *peak) {
 	if text := rogue.Unfit(b.logged.String()); text != "" {
 		t.Errorf("the log: %s", text)
 	}
-	o := imapconn.Options{Security: imapconn.StartTLS}
-	if h.conn != nil {
-		h.conn(&o)
-	}
-	for _, s := range rogue.Secrets() {
-		if o.Security != imapconn.Insecure && strings.Contains(b.clear.String(), s) {
-			t.Errorf("the password goes out in clear")
-		}
+	if rogue.Exposed(b.clear, h.conn) {
+		t.Errorf("the password goes out in clear")
 	}
 
 	// The next server is well, and nothing is left of this one.
@@ -261,7 +255,7 @@ func (h *hostile) dial(b *bench) dialing {
 		}
 		client, server := rogue.NewLine()
 		go serve(server)
-		return &tap{Conn: client, heard: b.clear, peak: b.peak}, nil
+		return &tap{Tapped: rogue.Tapped{Conn: client, Said: b.clear}, peak: b.peak}, nil
 	}
 }
 

@@ -1,7 +1,6 @@
 package imapsource
 
 import (
-	"net"
 	"runtime/metrics"
 	"sync"
 	"sync/atomic"
@@ -13,19 +12,13 @@ import (
 // A tap is the client's end of a line: what goes out in clear is kept, and the
 // memory is looked at whenever something comes in.
 type tap struct {
-	net.Conn
-	heard *rogue.Heard
-	peak  *peak
+	rogue.Tapped
+	peak *peak
 }
 
 func (t *tap) Read(p []byte) (int, error) {
 	t.peak.look()
 	return t.Conn.Read(p)
-}
-
-func (t *tap) Write(p []byte) (int, error) {
-	t.heard.Write(p)
-	return t.Conn.Write(p)
 }
 
 // A peak is the most memory in use that was seen, garbage included.
