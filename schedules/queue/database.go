@@ -14,7 +14,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -89,7 +91,7 @@ func openDatabase(ctx context.Context, where string, o Options) (_ *database, er
 		}
 		d.sql.SetMaxOpenConns(1) // River on SQLite asks for it
 	}
-	if err := d.migrate(ctx, o.Log); err != nil {
+	if err := d.migrateAlone(ctx, where, o.Log); err != nil {
 		d.close()
 		return nil, fmt.Errorf("database %s: %w", place(where), err)
 	}
@@ -129,27 +131,38 @@ func (d *database) close() error {
 	return err
 }
 
+// migrateAlone is migrate while nobody else does it: several programs may find
+// a new database, or one of an older version, at the same time.
+func (d *database) migrateAlone(ctx context.Context, where string, log *slog.Logger) error {
+	if !d.postgres {
+		lock := flock.New(where+".lock", flock.SetPermissions(0o600))
+		if _, err := lock.TryLockContext(ctx, 10*time.Millisecond); err != nil {
+			return fmt.Errorf("lock it: %w", err)
+		}
+		defer lock.Close()
+		return d.migrate(ctx, log)
+	}
+	conn, err := d.sql.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", lockMigrate); err != nil {
+		return err
+	}
+	defer conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", lockMigrate)
+	return d.migrate(ctx, log)
+}
+
 // migrate brings the engine's tables and ours up to date.
 func (d *database) migrate(ctx context.Context, log *slog.Logger) error {
 	if err := d.sql.PingContext(ctx); err != nil {
 		return err
 	}
 	dialect := goose.DialectSQLite3
-	if d.postgres {
-		dialect = goose.DialectPostgres
-		// Two machines may do this at the same time.
-		conn, err := d.sql.Conn(ctx)
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", lockMigrate); err != nil {
-			return err
-		}
-		defer conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", lockMigrate)
-	}
 	var err error
 	if d.postgres {
+		dialect = goose.DialectPostgres
 		err = migrateEngine(ctx, riverpgxv5.New(d.pool), log)
 	} else {
 		err = migrateEngine(ctx, riversqlite.New(d.sql), log)

@@ -230,7 +230,7 @@ type Queue struct {
 
 	mu      sync.Mutex // guards what follows
 	plan    map[key]Entry
-	machine int64 // this one's number while it serves, or 0
+	machine int64                 // this one's number while it serves, or 0
 	running map[*working]struct{} // a run may be here twice, if it was given anew
 }
 
