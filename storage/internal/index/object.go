@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/oklog/ulid/v2"
 
@@ -26,9 +27,18 @@ var errObject = errors.New("index is damaged")
 
 // Append appends an index object's data to b.
 func Append(b []byte, packs []Pack) []byte {
+	// An index may have a million blobs: it is made where it will stand.
+	size, largest := binary.MaxVarintLen64, 0
+	for _, p := range packs {
+		d := p.Directory.MostOctets()
+		size += len(p.ID) + 2*binary.MaxVarintLen64 + d
+		largest = max(largest, d)
+	}
+	b = slices.Grow(b, size)
+	d := make([]byte, 0, largest)
 	b = binary.AppendUvarint(b, uint64(len(packs)))
 	for _, p := range packs {
-		d := p.Directory.Append(nil)
+		d = p.Directory.Append(d[:0])
 		b = append(b, p.ID[:]...)
 		b = binary.AppendUvarint(b, uint64(p.Size))
 		b = binary.AppendUvarint(b, uint64(len(d)))

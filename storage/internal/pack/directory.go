@@ -65,6 +65,15 @@ func (d Directory) Blobs() int {
 	return n
 }
 
+// MostOctets is how many octets Append appends at most.
+func (d Directory) MostOctets() int {
+	n := binary.MaxVarintLen64
+	for i := range d {
+		n += 1 + 3*binary.MaxVarintLen64 + len(d[i].IDs)*(len(ID{})+binary.MaxVarintLen32)
+	}
+	return n
+}
+
 // Append appends the directory's octets to b.
 func (d Directory) Append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(d)))
