@@ -24,6 +24,9 @@ type Options struct {
 	Exclude func(levels []string) bool
 	// Full reads every message again, whatever the last snapshot has.
 	Full bool
+	// Drains says that messages will be deleted from the server because they are in
+	// the snapshot: its successor tells whether it has the only copy of some.
+	Drains bool
 	// A snapshot of what is there so far is committed after CommitEvery, when
 	// CommitBytes octets of messages were read, or a hundred thousand messages,
 	// whose names take memory until then; 0 for a minute and 512 MiB.
@@ -402,8 +405,26 @@ func (r *run) snapshot(marks ledger.Marks) storage.Snapshot {
 	if r.incomplete {
 		s.Marks |= ledger.Incomplete
 	}
+	s.Marks |= r.draining(s.Marks.Has(ledger.Partial))
 	s.Stats.Missing = int64(len(r.missing))
 	return s
+}
+
+// draining tells of messages that are deleted from the server because they are
+// in a snapshot. What the run before did not come to is as it was before that,
+// and so a partial snapshot hands on what it knows. The caller holds mu.
+func (r *run) draining(partial bool) (marks ledger.Marks) {
+	before := ledger.Marks(0)
+	if r.parent != nil {
+		before = r.parent.Snapshot.Marks
+	}
+	if r.o.Drains || partial && before.Has(ledger.Draining) {
+		marks |= ledger.Draining
+	}
+	if before.Has(ledger.Draining) && r.stats.Gone > 0 || before.Has(ledger.Partial|ledger.Drained) {
+		marks |= ledger.Drained
+	}
+	return marks
 }
 
 // commit commits a snapshot in place of the run's last partial one. The caller

@@ -194,11 +194,16 @@ func (r *Repository) Since(account string, p Point) ([]Snapshot, error) {
 	return list[i:], nil
 }
 
+// Marks say what kind of snapshot it is.
+type Marks = ledger.Marks
+
 // Marks of snapshots.
 const (
 	Partial    = ledger.Partial
 	Incomplete = ledger.Incomplete
 	Anomalous  = ledger.Anomalous
+	Draining   = ledger.Draining
+	Drained    = ledger.Drained
 )
 
 // Latest is the newest snapshot, as a Point.

@@ -178,7 +178,7 @@ func (c *backupCmd) one(ctx context.Context, a *app, repo *storage.Repository, a
 	d := a.watch(backupMoment(acct.name, progress))
 	patterns := slices.Concat(acct.exclude, c.Exclude)
 	result, err := backup.Run(ctx, repo, src, backup.Options{
-		Account: acct.name, Vault: vault, Full: c.Full, CommitEvery: c.CommitEvery, Progress: progress, Log: a.log, Now: c.now, Group: c.group,
+		Account: acct.name, Vault: vault, Full: c.Full, Drains: !policy.Keeps() && !c.DryRun, CommitEvery: c.CommitEvery, Progress: progress, Log: a.log, Now: c.now, Group: c.group,
 		Exclude: func(levels []string) bool {
 			name := storage.FolderName(levels)
 			return slices.ContainsFunc(patterns, func(p string) bool { return restore.MatchFolder(p, name) })

@@ -24,7 +24,7 @@ func (*forgetCmd) Help() string {
 
   keep = "last 7, daily 30, weekly 12, monthly 36, yearly 10, within 90d"
 
-Whatever the rules say, the latest complete snapshot of an account is kept, the latest that lacks no message, an anomalous one with the one before it, and all of an account under a hold.
+Whatever the rules say, the latest complete snapshot of an account is kept, the latest that lacks no message, an anomalous one with the one before it, one that has the only copy of mail that a policy deleted from the server, and all of an account under a hold.
 
 What only forgotten snapshots needed stays in the repository until restante prune.
 

@@ -30,7 +30,7 @@ func shapeOf(at string, v any, names map[string]bool) {
 // Scripts rely on these names: some may be added, none goes.
 func TestShapesOfJSON(t *testing.T) {
 	const (
-		snapshot = "%[1]sid %[1]saccount %[1]sstarted %[1]sfinished %[1]sfolders %[1]smessages %[1]sbytes %[1]spartial %[1]sincomplete %[1]sanomalous %[1]snew %[1]sgone %[1]sflagged %[1]smissing %[1]slisted %[1]sunproven %[1]sstored_bytes %[1]shost"
+		snapshot = "%[1]sid %[1]saccount %[1]sstarted %[1]sfinished %[1]sfolders %[1]smessages %[1]sbytes %[1]spartial %[1]sincomplete %[1]sanomalous %[1]sdrained %[1]snew %[1]sgone %[1]sflagged %[1]smissing %[1]slisted %[1]sunproven %[1]sstored_bytes %[1]shost"
 		message  = " %[1]sreference %[1]sfolder %[1]suid %[1]sfrom %[1]sto %[1]ssubject %[1]sdate %[1]sinternal_date %[1]sbytes %[1]sflags[]"
 	)
 	b := newBench(t, "")

@@ -87,7 +87,7 @@ var homes = map[string]string{
 	"github.com/emersion/go-sasl": "backup/accounts/imapconn",
 	"github.com/knadh/":           "backup/accounts/pop3conn",
 	"github.com/zalando/":         "backup/accounts",
-	"github.com/gofrs/":           "backup/accounts/oauth restore/delivery",
+	"github.com/gofrs/":           "backup/accounts/oauth restore/delivery schedules/queue",
 	"github.com/go-ldap/":         "backup/accounts/directory",
 	"filippo.io/age":              "storage cmd/restante cmd/testbed/site",
 	"github.com/klauspost/":       "storage/internal/seal",

@@ -34,6 +34,7 @@ type snapshotJSON struct {
 	Partial    bool      `json:"partial"`
 	Incomplete bool      `json:"incomplete"`
 	Anomalous  bool      `json:"anomalous"`
+	Drained    bool      `json:"drained"` // the one before may have the only copy of what a policy deleted
 	New        int64     `json:"new"`
 	Gone       int64     `json:"gone"`
 	Flagged    int64     `json:"flagged"`
@@ -49,7 +50,7 @@ func toJSON(s storage.Snapshot) snapshotJSON {
 	j := snapshotJSON{
 		ID: s.ID.String(), Account: s.Account, Started: time.Unix(s.Started, 0).UTC(), Finished: time.Unix(s.Finished, 0).UTC(),
 		Folders: s.Folders, Messages: s.Messages, Bytes: s.Bytes, Partial: s.Marks.Has(storage.Partial),
-		Incomplete: s.Marks.Has(storage.Incomplete), Anomalous: s.Marks.Has(storage.Anomalous),
+		Incomplete: s.Marks.Has(storage.Incomplete), Anomalous: s.Marks.Has(storage.Anomalous), Drained: s.Marks.Has(storage.Drained),
 		New: s.Stats.New, Gone: s.Stats.Gone, Flagged: s.Stats.Flagged, Missing: s.Stats.Missing, Listed: s.Stats.Listed, Unproven: s.Stats.Unproven, Stored: s.Stats.Stored,
 		Host: s.Host, Notes: s.Notes,
 	}
@@ -106,7 +107,7 @@ func (c *snapshotsCmd) Run(ctx context.Context, a *app) error {
 // remarks says what is particular about a snapshot.
 func remarks(s storage.Snapshot) string {
 	parts := []string{}
-	if m := s.Marks.String(); m != "" {
+	if m := (s.Marks &^ storage.Draining).String(); m != "" { // that says something of the next one only
 		parts = append(parts, m)
 	}
 	if s.Stats.Missing > 0 {

@@ -57,9 +57,10 @@ func (d *Decision) Keep() bool { return len(d.Reasons) > 0 }
 //
 // Rules look at complete snapshots only. A partial one is kept until a
 // complete one is newer. Whatever the rules say, the latest complete snapshot
-// is kept, the latest that lacks no message, an anomalous one, and the one
-// before it. The same list in another order, or what is left of it after the
-// others were forgotten, is decided alike.
+// is kept, the latest that lacks no message, an anomalous one and the one before
+// it, and one that has the only copy of mail that a policy deleted. The same
+// list in another order, or what is left of it after the others were forgotten,
+// is decided alike.
 func (p Policy) Decide(snapshots []storage.Snapshot, holds []string, when When) []Decision {
 	list := NewestFirst(snapshots)
 	decisions := make([]Decision, len(list))
@@ -88,6 +89,7 @@ func (p Policy) Decide(snapshots []storage.Snapshot, holds []string, when When) 
 	note(all, keepLatest(list))
 	note(all, keepUnfinished(list))
 	note(all, keepBeforeAnomaly(list))
+	note(all, keepOnlyCopies(list))
 	for _, r := range p {
 		why := r.Keep(whole, when)
 		for k := range why {

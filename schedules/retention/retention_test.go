@@ -14,7 +14,7 @@ import (
 )
 
 // at makes a snapshot that was begun at a time, RFC 3339; marks are letters:
-// p partial, i incomplete, a anomalous.
+// p partial, i incomplete, a anomalous, d drained.
 func at(text, marks string) storage.Snapshot {
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
@@ -25,7 +25,7 @@ func at(text, marks string) storage.Snapshot {
 
 func made(t time.Time, marks string) storage.Snapshot {
 	s := storage.Snapshot{ID: storage.NewID(), Account: "alice", Started: t.Unix(), Finished: t.Unix() + 60}
-	for letter, mark := range map[string]ledger.Marks{"p": storage.Partial, "i": storage.Incomplete, "a": storage.Anomalous} {
+	for letter, mark := range map[string]ledger.Marks{"p": storage.Partial, "i": storage.Incomplete, "a": storage.Anomalous, "d": storage.Drained} {
 		if strings.Contains(marks, letter) {
 			s.Marks |= mark
 		}
@@ -80,6 +80,8 @@ func TestStandingRulesKeepWhatNobodyAskedFor(t *testing.T) {
 		{"an anomalous run that was completed", "- pa - -", "kkk-"},
 		{"two anomalies one after the other", "- a a - -", "kkkk-"},
 		{"the very first is anomalous", "- a", "kk"},
+		{"what a policy deleted is in the one before", "- - d - -", "k-kk-"},
+		{"what it deleted each night", "d d d - -", "kkkk-"},
 	} {
 		var list []storage.Snapshot
 		for i, m := range strings.Fields(test.marks) {

@@ -52,16 +52,27 @@ func keepUnfinished(list []storage.Snapshot) []string {
 // nothing would tell that the one before is needed. Both go when somebody names
 // them.
 func keepBeforeAnomaly(list []storage.Snapshot) []string {
+	return keepBefore(list, storage.Anomalous, "anomalous: many messages are gone", "the one before %s, which is anomalous")
+}
+
+// keepOnlyCopies keeps a snapshot of a maildrop from which a policy deleted mail
+// that the next one has no more, and that next one, likewise.
+func keepOnlyCopies(list []storage.Snapshot) []string {
+	return keepBefore(list, storage.Drained, "what a policy deleted from the server is in the one before", "it may have the only copy of mail that a policy deleted from the server before %s")
+}
+
+// keepBefore keeps the snapshots with a mark, and the one before each.
+func keepBefore(list []storage.Snapshot, mark storage.Marks, itself, before string) []string {
 	why := make([]string, len(list))
 	for i := range list {
-		if !list[i].Marks.Has(storage.Anomalous) {
+		if !list[i].Marks.Has(mark) {
 			continue
 		}
-		why[i] = joined(why[i], "anomalous: many messages are gone")
+		why[i] = joined(why[i], itself)
 		previous := -1
 		for j := i + 1; j < len(list); j++ {
 			if list[j].ID == list[i].Parent || previous < 0 && !list[j].Marks.Has(storage.Partial) {
-				why[j] = joined(why[j], fmt.Sprintf("the one before %s, which is anomalous", list[i].ID.Short()))
+				why[j] = joined(why[j], fmt.Sprintf(before, list[i].ID.Short()))
 				if !list[j].Marks.Has(storage.Partial) {
 					previous = j
 				}

@@ -153,6 +153,12 @@ const (
 	Incomplete
 	// Anomalous: an unlikely share of the messages is gone.
 	Anomalous
+	// Draining: behind this run, messages may have been deleted from the server
+	// because they are in the snapshot.
+	Draining
+	// Drained: messages of the snapshot before are gone, and that was Draining. It
+	// may have the only copy.
+	Drained
 )
 
 // Has says whether all of these marks are set.
@@ -160,7 +166,7 @@ func (m Marks) Has(all Marks) bool { return m&all == all }
 
 func (m Marks) String() string {
 	s := ""
-	for i, name := range []string{"partial", "incomplete", "anomalous"} {
+	for i, name := range []string{"partial", "incomplete", "anomalous", "draining", "drained"} {
 		if m&(1<<i) != 0 {
 			if s != "" {
 				s += ", "
