@@ -136,7 +136,9 @@ func hostileAppends() (list []hostile) {
 	add("", "OK twice", rogue.Behind("APPEND", "%T OK again\r\n"), complete())
 	add("", "OK, then NO", rogue.Behind("APPEND", "%T NO after all\r\n"), complete())
 	add("", "OK to other tags first", rogue.Before("APPEND", "T1 OK\r\nT999 OK [APPENDUID 1000 4]\r\nA OK\r\n"), complete())
-	add("", "OK to the next ones in advance", rogue.Behind("SELECT", rogue.Many(60, "T%d OK [APPENDUID 1000 7] in advance")), complete())
+	// What is read before the command is sent means nothing; behind that it is a
+	// lie like any other. Which comes first is by chance.
+	add("", "OK to the next ones in advance", rogue.Behind("SELECT", rogue.Many(60, "T%d OK [APPENDUID 1000 7] in advance")), outcome{}.lying().spoiling())
 	add("", "nothing, ever", rogue.Handling("APPEND", rogue.Silence), failed(nil, "APPEND"))
 	add("", "taken, and nothing is ever said", answering(func(own imaptest.Handler, c *imaptest.Conn, cmd imaptest.Command) {
 		unheard(own, c, cmd)
@@ -199,11 +201,11 @@ func hostileAppends() (list []hostile) {
 	add(waiting, "OK before the message was sent", atLiteral(func(c *imaptest.Conn, cmd imaptest.Command, _ int64) bool {
 		c.Say("%s OK done\r\n", cmd.Tag)
 		return false
-	}), incomplete())
+	}), failed(nil, "APPEND", "before the whole of the command was sent"))
 	add(waiting, "OK with a UID before the message was sent", atLiteral(func(c *imaptest.Conn, cmd imaptest.Command, _ int64) bool {
 		c.Say("%s OK [APPENDUID 1000 77] done\r\n", cmd.Tag)
 		return false
-	}), incomplete())
+	}), failed(nil, "APPEND", "before the whole of the command was sent"))
 	add("LITERAL-", "OK before a large message was sent", atLiteral(func(c *imaptest.Conn, cmd imaptest.Command, _ int64) bool {
 		c.Say("%s OK done\r\n", cmd.Tag)
 		return false

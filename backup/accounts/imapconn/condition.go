@@ -71,8 +71,9 @@ func (f *filter) tagged(line []byte) error {
 		return broken("%q in place of OK, NO or BAD", clip(rest))
 	}
 	if c.status == "OK" && f.pend.unsent(cmd) {
-		// It cannot have done what it has not been told to its end.
-		c = condition{status: "BAD", text: "the server said OK before it was sent the whole of the command"}
+		// It cannot have done what it has not been told to its end, and nobody knows
+		// whether it waits for the rest of it.
+		return broken("OK before the whole of the command was sent: %s", c)
 	}
 	if f.pend.idles(cmd) {
 		// Whoever listens would hear nothing more, and not know.
