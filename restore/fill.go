@@ -32,9 +32,11 @@ func (f *folder) fill(ctx context.Context) error {
 			if err := f.labelAgain(ctx, box); err != nil {
 				return err
 			}
-		case f.report.Create || f.epoch != box.Epoch():
+		case f.report.Create || f.epoch != box.Epoch() || f.grown != grown(box):
 			// It may have been there by the time it was to be made, or is
-			// another folder than the one that was looked into.
+			// another folder than the one that was looked into, or something came
+			// since then: a server may be busy yet with what a restore sent that
+			// was killed just now.
 			if err := f.lookFirst(ctx, box); err != nil {
 				return err
 			}

@@ -24,12 +24,13 @@ type folder struct {
 
 	unlabelled []unlabelled // what is there and lacks labels
 
-	refused set  // not to be tried again
-	wanted  set  // what was missing when the restoring began
-	arrived set  // of those
-	steps   int  // things that will not have to be done again
-	careful bool // one message at a time
-	lost    int  // messages in a row over which the connection was lost
+	refused set    // not to be tried again
+	wanted  set    // what was missing when the restoring began
+	arrived set    // of those
+	steps   int    // things that will not have to be done again
+	careful bool   // one message at a time
+	grown   uint32 // how far the folder had come when it was looked into; 0: not known
+	lost    int    // messages in a row over which the connection was lost
 	tries   map[uint32]int
 }
 
@@ -72,7 +73,7 @@ func (f *folder) plan(ctx context.Context) error {
 		}
 	} else {
 		err := f.with(ctx, func(ctx context.Context, box Box) error {
-			limit = box.Limits().Size
+			limit, f.grown = box.Limits().Size, grown(box)
 			remembering, _ := box.(RememberingBox)
 			if remembering != nil && f.o.Again {
 				if err := remembering.Forget(f.selected.known, f.o.DryRun); err != nil {

@@ -83,6 +83,23 @@ type Box interface {
 	Close() error
 }
 
+// A GrowingBox is a Box that tells whether anybody has added to the folder since
+// it was open before.
+type GrowingBox interface {
+	Box
+	// Grown is another number once a message was added: the UIDNEXT when the folder
+	// was opened; 0: not known.
+	Grown() uint32
+}
+
+// grown is what a Box says of that, or 0.
+func grown(box Box) uint32 {
+	if b, ok := box.(GrowingBox); ok {
+		return b.Grown()
+	}
+	return 0
+}
+
 // A LimitedTarget is a Target that knows of all its folders, those that are not
 // there yet too, what one message may have at most.
 type LimitedTarget interface {

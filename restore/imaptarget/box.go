@@ -60,6 +60,9 @@ func (b *box) open(ctx context.Context) (err error) {
 
 func (b *box) Epoch() uint32 { return b.data.UIDValidity }
 
+// Grown implements [restore.GrowingBox].
+func (b *box) Grown() uint32 { return uint32(b.data.UIDNext) }
+
 func (b *box) Close() error {
 	b.target.release(b.c)
 	return nil

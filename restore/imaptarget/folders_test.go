@@ -229,6 +229,35 @@ func TestFolderThatIsThereAfterAllGetsNothingTwice(t *testing.T) {
 	}
 }
 
+// A restore was killed, and the server is busy yet with what that one sent when
+// the next one has looked into the folder already.
+func TestWhatComesBetweenLookingAndAppendingIsNotAddedAgain(t *testing.T) {
+	t.Parallel()
+	letters := someLetters("x", 20)
+	opened := 0
+	d := atDesk(t, full, func(a *imaptest.Account, s *imaptest.Script) {
+		for _, l := range letters[:10] {
+			a.Add("a", l.octets, `\Seen`)
+		}
+		own := s.Handle["SELECT"]
+		s.Handle["SELECT"] = func(c *imaptest.Conn, cmd imaptest.Command) {
+			if opened++; opened == 2 {
+				for _, l := range letters[10:15] {
+					a.Add("a", l.octets, `\Seen`)
+				}
+			}
+			own(c, cmd)
+		}
+	}, named("a", letters...))
+	report := d.restore()
+	if sum := report.Totals(); sum.Appended != 5 || sum.Present != 15 {
+		t.Errorf("%d appended, %d present", sum.Appended, sum.Present)
+	}
+	if n := len(d.account.Folder("a").Messages); n != 20 {
+		t.Errorf("the folder has %d messages", n)
+	}
+}
+
 // A folder that the server does not let us have costs the others nothing.
 func TestFolderThatCannotBeHadIsNamedAndTheOthersAreRestored(t *testing.T) {
 	t.Parallel()

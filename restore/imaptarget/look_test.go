@@ -3,7 +3,6 @@ package imaptarget
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -222,9 +221,9 @@ func (b betweenLookAndAppend) Room(ctx context.Context) (int64, bool, error) {
 	return b.Target.Room(ctx)
 }
 
-// The worst that can happen in a folder that is there: another restore does all
-// between the look and the first APPEND. A folder that was to be made is looked
-// at again once it is there.
+// Another restore does all between the look and the first APPEND. A folder that
+// has grown since is looked at again, and so is one that was to be made once it is
+// there.
 func TestRestoreThatOvertakesAnother(t *testing.T) {
 	t.Parallel()
 	letters := someLetters("x", 20)
@@ -234,9 +233,9 @@ func TestRestoreThatOvertakesAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.want(map[string][]letter{"INBOX": slices.Concat(letters, letters), "new": letters})
-	for i, want := range []restore.FolderReport{{Present: 0, Appended: 20, Missing: 20}, {Present: 20, Appended: 0, Missing: 0}} {
-		if f := report.Folders[i]; f.Present != want.Present || f.Appended != want.Appended || f.Missing != want.Missing {
+	d.want(map[string][]letter{"INBOX": letters, "new": letters})
+	for _, f := range report.Folders {
+		if f.Present != 20 || f.Appended != 0 || f.Missing != 0 {
 			t.Errorf("%s: %d present, %d missing, %d appended", f.Folder, f.Present, f.Missing, f.Appended)
 		}
 	}
