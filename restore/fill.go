@@ -21,35 +21,38 @@ func (f *folder) fill(ctx context.Context) error {
 		return nil
 	}
 	f.careful = false
-	first := true
+	began, looked := false, !f.report.Create
 	err := f.with(ctx, func(ctx context.Context, box Box) error {
-		switch {
-		case !first:
-			// What became of messages without an answer, only a look can tell.
-			if err := f.lookAgain(ctx, box); err != nil {
+		// What became of messages without an answer, only a look can tell. A folder
+		// that was to be made may have been there by then, it may be another one
+		// than that which was looked into, or something came since.
+		if !looked || f.epoch != box.Epoch() || f.grown != grown(box) {
+			look := f.lookFirst
+			if began {
+				look = f.lookAgain
+			}
+			if err := look(ctx, box); err != nil {
 				return err
 			}
 			if err := f.labelAgain(ctx, box); err != nil {
 				return err
 			}
-		case f.report.Create || f.epoch != box.Epoch() || f.grown != grown(box):
-			// It may have been there by the time it was to be made, or is
-			// another folder than the one that was looked into, or something came
-			// since then: a server may be busy yet with what a restore sent that
-			// was killed just now.
-			if err := f.lookFirst(ctx, box); err != nil {
-				return err
-			}
-			if err := f.labelAgain(ctx, box); err != nil {
-				return err
-			}
+			looked = true
 		}
-		first = false
 		if err := f.enter(ctx, box); err != nil {
 			return err
 		}
+		f.late.doubt = f.late.doubt || f.journal.unended()
+		if err := f.late.wait(grown(box)); err != nil {
+			return err
+		}
+		f.journal.begin(f.epoch)
+		began, looked = true, false
 		return f.append(ctx, box)
 	})
+	if !f.late.doubt {
+		f.journal.end(f.epoch)
+	}
 	f.journal.close()
 	if err == nil {
 		f.forget()
@@ -264,6 +267,7 @@ func (f *folder) send(ctx context.Context, box Box, limits Limits, batch []prepa
 			f.journal.add(f.epoch, id, k)
 		}
 	})
+	f.late.doubt = f.late.doubt || err != nil
 	if a := archive.Load(); a != nil {
 		return a
 	}

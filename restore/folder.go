@@ -30,7 +30,8 @@ type folder struct {
 	steps   int    // things that will not have to be done again
 	careful bool   // one message at a time
 	grown   uint32 // how far the folder had come when it was looked into; 0: not known
-	lost    int    // messages in a row over which the connection was lost
+	late    late
+	lost    int // messages in a row over which the connection was lost
 	tries   map[uint32]int
 }
 
@@ -73,7 +74,7 @@ func (f *folder) plan(ctx context.Context) error {
 		}
 	} else {
 		err := f.with(ctx, func(ctx context.Context, box Box) error {
-			limit, f.grown = box.Limits().Size, grown(box)
+			limit = box.Limits().Size
 			remembering, _ := box.(RememberingBox)
 			if remembering != nil && f.o.Again {
 				if err := remembering.Forget(f.selected.known, f.o.DryRun); err != nil {
@@ -166,7 +167,7 @@ func (f *folder) compare(ctx context.Context, box Box) error {
 	if err != nil {
 		return err
 	}
-	f.missing = missing
+	f.missing, f.grown = missing, grown(box)
 	if unread > 0 {
 		f.note(fmt.Sprintf("the server has %d messages that it does not show; they could not be compared, and what was missing besides may be among them", unread))
 	}
@@ -214,16 +215,22 @@ func (e *archiveError) Unwrap() error { return e.error }
 // again does something, and once more where the connection fails, as long as it
 // gets on.
 func (f *folder) again(ctx context.Context, do func(context.Context) error) error {
-	for failures := 0; ; {
-		before := f.progress()
+	failures, before := 0, f.progress()
+	for {
 		err := do(ctx)
+		if errors.Is(err, errLate) {
+			if err := f.pause(ctx); err != nil {
+				return err
+			}
+			continue
+		}
 		_, archive := errors.AsType[*archiveError](err)
 		if err == nil || ctx.Err() != nil || archive || errors.Is(err, ErrAccess) || errors.Is(err, ErrRoom) || errors.Is(err, ErrFolder) || errors.Is(err, ErrNotes) {
 			return err
 		}
-		f.careful = f.progress() == before
-		if !f.careful {
-			failures = 0
+		now := f.progress()
+		if f.careful = now == before; !f.careful {
+			failures, before = 0, now
 		}
 		if failures++; failures == mostFailures {
 			return err

@@ -14,7 +14,14 @@ func FuzzJournal(f *testing.F) {
 	f.Add(journalLine(7, "1 2", k), uint32(7))
 	f.Add(journalLine(7, "a", k)[5:], uint32(7))
 	f.Add(strings.ToUpper(journalLine(7, "", k)), uint32(7))
+	f.Add(markLine(7, "began", "X"), uint32(7))
+	f.Add(markLine(7, "ended", "X Y"), uint32(7))
 	f.Fuzz(func(t *testing.T, line string, epoch uint32) {
+		if run, mark := parseMark(line, epoch); mark != "" {
+			if _, again := parseMark(line, epoch+1); again != "" || markLine(epoch, mark, run) != line {
+				t.Errorf("%q is %q of %q", line, mark, run)
+			}
+		}
 		id, k, ok := parseJournal(line, epoch)
 		if !ok {
 			return

@@ -2,6 +2,7 @@ package restore
 
 import (
 	"bufio"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -24,8 +25,10 @@ import (
 // Several restores may write to it at the same time: each line is written at
 // once, at the end.
 type journal struct {
-	mu   sync.Mutex
-	file *os.File // nil: there is none
+	mu    sync.Mutex
+	file  *os.File        // nil: there is none
+	going map[string]bool // restores that began to add messages, and did not end
+	own   string          // this one among them; empty: it has not begun
 }
 
 // openJournal opens the journal of a folder of a target, and tells what it says
@@ -43,6 +46,7 @@ func openJournal(dir, target, place string, epoch uint32, known func(id string, 
 	if err != nil {
 		return &journal{}
 	}
+	j := &journal{file: f, going: map[string]bool{}}
 	r := bufio.NewReaderSize(f, 64<<10)
 	var line []byte
 	for err == nil || err == bufio.ErrBufferFull { // what does not fit is no line of ours
@@ -50,11 +54,17 @@ func openJournal(dir, target, place string, epoch uint32, known func(id string, 
 		if id, k, ok := parseJournal(string(line), epoch); ok {
 			known(id, k)
 		}
+		switch run, mark := parseMark(string(line), epoch); mark {
+		case "began":
+			j.going[run] = true
+		case "ended":
+			delete(j.going, run)
+		}
 	}
 	if len(line) > 0 {
 		f.WriteString("\n") // half a line must not spoil the next
 	}
-	return &journal{file: f}
+	return j
 }
 
 // journalLine is a message: epoch, its ID in the folder, recipe, Message-ID,
@@ -91,6 +101,48 @@ func (j *journal) add(epoch uint32, id string, k Known) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.file.WriteString(journalLine(epoch, id, k))
+}
+
+// A mark says that a restore began to add messages to an epoch of the folder, or
+// that each of those that it had sent was answered.
+func markLine(epoch uint32, mark, run string) string {
+	s := fmt.Sprintf("%d %s %s", epoch, mark, run)
+	return fmt.Sprintf("%s %08x\n", s, crc32.ChecksumIEEE([]byte(s)))
+}
+
+func parseMark(line string, epoch uint32) (run, mark string) {
+	fields := strings.Split(strings.TrimSuffix(line, "\n"), " ")
+	if len(fields) != 4 || markLine(epoch, fields[1], fields[2]) != line {
+		return "", ""
+	}
+	return fields[2], fields[1]
+}
+
+// unended says that a restore before this one did not come to its end: some of
+// what it sent may come yet.
+func (j *journal) unended() bool {
+	return j != nil && j.own == "" && len(j.going) > 0
+}
+
+// begin notes that messages are going to be sent.
+func (j *journal) begin(epoch uint32) {
+	if j == nil || j.file == nil || j.own != "" {
+		return
+	}
+	j.own = rand.Text()
+	j.going[j.own] = true
+	j.file.WriteString(markLine(epoch, "began", j.own))
+}
+
+// end notes that nothing more comes of what was sent, by this restore and by
+// those before it.
+func (j *journal) end(epoch uint32) {
+	if j == nil || j.own == "" {
+		return
+	}
+	for run := range j.going {
+		j.file.WriteString(markLine(epoch, "ended", run))
+	}
 }
 
 func (j *journal) close() {

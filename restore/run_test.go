@@ -185,6 +185,36 @@ func TestJournalOfAnotherEpochOrDamagedIsPassedOver(t *testing.T) {
 	}
 }
 
+func TestJournalTellsOfARestoreThatDidNotEnd(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	step := func(what string, unended bool, do func(*journal)) {
+		t.Helper()
+		j, _ := openKnown(dir, "INBOX", 7)
+		if j.unended() != unended {
+			t.Errorf("%s: %v", what, j.unended())
+		}
+		do(j)
+		j.close()
+	}
+	step("nothing was done", false, func(*journal) {})
+	step("nothing was sent", false, func(j *journal) { j.end(7) })
+	step("that, too", false, func(j *journal) { j.begin(7); j.end(7) })
+	step("all was answered", false, func(j *journal) { j.begin(7); j.begin(7); j.add(7, "1", Known{}) })
+	step("one was killed", true, func(j *journal) { j.end(7) })
+	step("another one was, that had sent nothing", true, func(j *journal) { j.begin(8) })
+	step("the folder is another one", true, func(j *journal) {
+		if other, _ := openKnown(dir, "INBOX", 9); other.unended() {
+			t.Error("it knows of the one before")
+		}
+		if j.begin(7); j.unended() {
+			t.Error("it waits for itself")
+		}
+		j.end(7)
+	})
+	step("all that were killed are over", false, func(j *journal) { (&journal{}).begin(7); (&journal{}).end(7) })
+}
+
 func TestDryRunDoesNothingAndSaysWhatItWould(t *testing.T) {
 	t.Parallel()
 	repo, tree := archive(t, objects.NewMemory(), map[string][]letter{"INBOX": someLetters("INBOX", 30)})

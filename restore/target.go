@@ -87,8 +87,8 @@ type Box interface {
 // it was open before.
 type GrowingBox interface {
 	Box
-	// Grown is another number once a message was added: the UIDNEXT when the folder
-	// was opened; 0: not known.
+	// Grown is how far the folder had come when it was opened, another number once
+	// a message was added, such as the UIDNEXT; 0: not known.
 	Grown() uint32
 }
 

@@ -44,7 +44,7 @@ cmd/restante                       visible oneLine < FuzzVisible
 restore                            ParseReference < FuzzReference
 restore                            MatchFolder < FuzzMatchFolder
 restore                            number < - // an id that a target of ours gave
-restore                            parseJournal < FuzzJournal
+restore                            parseJournal parseMark < FuzzJournal
 restore/delivery                   parseLine note load < FuzzJournal
 restore/imaptarget                 Label Read < - // ids that it gave itself
 schedules/alerts                   resultOf < FuzzResult

@@ -1,6 +1,7 @@
 package imaptarget
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -61,7 +62,7 @@ func (b *box) open(ctx context.Context) (err error) {
 func (b *box) Epoch() uint32 { return b.data.UIDValidity }
 
 // Grown implements [restore.GrowingBox].
-func (b *box) Grown() uint32 { return uint32(b.data.UIDNext) }
+func (b *box) Grown() uint32 { return cmp.Or(uint32(b.data.UIDNext), b.count()) }
 
 func (b *box) Close() error {
 	b.target.release(b.c)
