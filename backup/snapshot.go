@@ -1,0 +1,201 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"restante/storage"
+	"restante/storage/ledger"
+)
+
+// What a run has read becomes snapshots: partial ones while it goes on, and one
+// in the end.
+
+// abandon commits what a run has that cannot go on.
+func (r *run) abandon(ctx context.Context, err error) error {
+	r.commits.Lock()
+	defer r.commits.Unlock()
+	r.mu.Lock()
+	something := r.unnamed > 0
+	r.mu.Unlock()
+	if !something || errors.Is(err, storage.ErrPruned) {
+		return err
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+	defer cancel()
+	if commitErr := r.commitPartial(grace); commitErr != nil {
+		return errors.Join(err, fmt.Errorf("what was read until then was not committed: %w", commitErr))
+	}
+	return err
+}
+
+// partialIfDue commits a partial snapshot where it is time.
+func (r *run) partialIfDue(ctx context.Context) error {
+	r.mu.Lock()
+	read, messages := r.uncounted, r.unnamed
+	r.mu.Unlock()
+	if messages == 0 || !r.commits.TryLock() {
+		return nil // nothing to commit, or somebody is at it
+	}
+	defer r.commits.Unlock()
+	if read < r.o.CommitBytes && messages < commitMessages && time.Since(r.last) < r.o.CommitEvery {
+		return nil
+	}
+	return r.commitPartial(ctx)
+}
+
+// commitPartial commits the folders as far as they have come; those not come
+// to are as in the parent. The caller holds commits.
+func (r *run) commitPartial(ctx context.Context) error {
+	r.mu.Lock()
+	jobs := slices.Clone(r.jobs)
+	r.uncounted, r.unnamed = 0, 0
+	r.mu.Unlock()
+	var folders []storage.SavedFolder
+	for _, j := range jobs {
+		f, ok, err := j.soFar(ctx)
+		if err != nil {
+			return err
+		}
+		if ok {
+			folders = append(folders, f)
+		}
+	}
+	r.mu.Lock()
+	for _, f := range r.gone {
+		folders = append(folders, f.Keep())
+	}
+	r.mu.Unlock()
+	slices.SortFunc(folders, func(a, b storage.SavedFolder) int { return slices.Compare(a.Levels, b.Levels) })
+	s := r.snapshot(ledger.Partial)
+	if err := r.w.SaveTreeWith(r.src.Kind(), folders, r.knownDetails(), &s); err != nil {
+		return err
+	}
+	return r.commit(ctx, &s)
+}
+
+func (r *run) snapshot(marks ledger.Marks) storage.Snapshot {
+	host, _ := os.Hostname()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := storage.Snapshot{
+		ID: storage.NewID(), Account: r.o.Account, Started: r.started.Unix(), Finished: r.o.Now().Unix(),
+		Marks: marks, Notes: slices.Clone(r.notes), Host: host, Stats: r.stats,
+	}
+	if r.parent != nil {
+		s.Parent = r.parent.Snapshot.ID
+	}
+	if r.incomplete {
+		s.Marks |= ledger.Incomplete
+	}
+	s.Marks |= r.draining(s.Marks.Has(ledger.Partial))
+	s.Stats.Missing = int64(len(r.missing))
+	return s
+}
+
+// draining tells of messages that are deleted from the server because they are
+// in a snapshot. What the run before did not come to is as it was before that,
+// and so a partial snapshot hands on what it knows. The caller holds mu.
+func (r *run) draining(partial bool) (marks ledger.Marks) {
+	before := ledger.Marks(0)
+	if r.parent != nil {
+		before = r.parent.Snapshot.Marks
+	}
+	if r.o.Drains || partial && before.Has(ledger.Draining) {
+		marks |= ledger.Draining
+	}
+	if before.Has(ledger.Draining) && r.stats.Gone > 0 || before.Has(ledger.Partial|ledger.Drained) {
+		marks |= ledger.Drained
+	}
+	return marks
+}
+
+// commit commits a snapshot in place of the run's last partial one. The caller
+// holds commits.
+func (r *run) commit(ctx context.Context, s *storage.Snapshot) error {
+	var superseded []storage.ID
+	if !r.partial.IsZero() {
+		superseded = append(superseded, r.partial)
+	}
+	one := []storage.Snapshot{*s}
+	if err := r.w.Commit(ctx, one, superseded, nil); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	*s = one[0]
+	r.partial, r.last = s.ID, time.Now()
+	r.o.Progress.Commits.Add(1)
+	return nil
+}
+
+// final commits the snapshot of a run that came to its end.
+func (r *run) final(ctx context.Context) (storage.Snapshot, error) {
+	r.commits.Lock()
+	defer r.commits.Unlock()
+	var folders []storage.SavedFolder
+	same := r.parent != nil && r.parent.Kind == r.src.Kind() && len(r.jobs) == len(r.parent.Folders)
+	for i, j := range r.jobs {
+		if !j.saved.Valid() {
+			if !j.left() {
+				return storage.Snapshot{}, fmt.Errorf("folder %q was listed, and nobody saved it or gave it up; this is a mistake in Restante", j.name)
+			}
+			continue // it vanished between listing and opening
+		}
+		folders = append(folders, j.saved)
+		same = same && j.saved.Same(r.parent.Folders[i])
+	}
+	details, err := r.details(ctx)
+	if err != nil {
+		return storage.Snapshot{}, fmt.Errorf("details: %w", err)
+	}
+	r.anomalies()
+	if n, ok := r.src.(Noter); ok {
+		for _, text := range n.Notes() {
+			r.note("%s", text)
+		}
+	}
+	s := r.snapshot(0)
+	if same && len(folders) == len(r.parent.Folders) && details.Same(r.parent) {
+		s.Vault, s.Root = r.o.Vault, r.parent.Snapshot.Root
+		s.Folders, s.Messages, s.Bytes = r.parent.Snapshot.Folders, r.parent.Snapshot.Messages, r.parent.Snapshot.Bytes
+	} else if err := r.w.SaveTreeWith(r.src.Kind(), folders, details, &s); err != nil {
+		return s, err
+	}
+	if r.parent != nil {
+		if lost := r.parent.Snapshot.Messages - s.Messages; lost > 50 && lost*5 > r.parent.Snapshot.Messages {
+			r.note("%d of %s are gone since the last snapshot", lost, count(r.parent.Snapshot.Messages))
+			r.anomalous = true
+		}
+	}
+	if r.anomalous {
+		s.Marks |= ledger.Anomalous
+		s.Notes = slices.Clone(r.notes)
+	}
+	return s, r.commit(ctx, &s)
+}
+
+func count(messages int64) string {
+	if messages == 1 {
+		return "1 message"
+	}
+	return fmt.Sprintf("%d messages", messages)
+}
+
+// anomalies notes the folders that are gone with mail in them.
+func (r *run) anomalies() {
+	for name, f := range r.gone {
+		r.vanished(name, f)
+	}
+}
+
+// vanished notes that a folder is gone, if there was mail in it.
+func (r *run) vanished(name string, f *storage.Folder) {
+	if f.Messages > 0 {
+		r.note("the folder %q is gone, with %s", name, count(f.Messages))
+		r.stats.Gone += f.Messages
+		r.anomalous = true
+	}
+}
