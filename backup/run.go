@@ -125,6 +125,7 @@ type run struct {
 	src     Source
 	w       *storage.Writer
 	parent  *storage.Tree // nil: there is none
+	before  ledger.Marks  // of the last snapshot, be it the parent or in another vault
 	started time.Time
 	commits sync.Mutex // one commit at a time; guards what follows
 	partial storage.ID // the last partial snapshot of this run, or zero
@@ -171,7 +172,7 @@ func runOnce(ctx context.Context, repo *storage.Repository, src Source, o Option
 
 	result := new(Result)
 	if latest, ok := repo.Latest(o.Account); ok {
-		result.Parent = latest
+		result.Parent, r.before = latest, latest.Marks
 		if latest.Vault == o.Vault {
 			o.Progress.at("reading the last snapshot")
 			if r.parent, err = repo.OpenSnapshot(ctx, latest); err != nil {

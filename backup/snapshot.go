@@ -101,14 +101,11 @@ func (r *run) snapshot(marks ledger.Marks) storage.Snapshot {
 // in a snapshot. What the run before did not come to is as it was before that,
 // and so a partial snapshot hands on what it knows. The caller holds mu.
 func (r *run) draining(partial bool) (marks ledger.Marks) {
-	before := ledger.Marks(0)
-	if r.parent != nil {
-		before = r.parent.Snapshot.Marks
-	}
-	if r.o.Drains || partial && before.Has(ledger.Draining) {
+	if r.o.Drains || partial && r.before.Has(ledger.Draining) {
 		marks |= ledger.Draining
 	}
-	if before.Has(ledger.Draining) && r.stats.Gone > 0 || before.Has(ledger.Partial|ledger.Drained) {
+	gone := r.stats.Gone > 0 || r.parent == nil // with which nobody compares it
+	if r.before.Has(ledger.Draining) && gone || r.before.Has(ledger.Partial|ledger.Drained) {
 		marks |= ledger.Drained
 	}
 	return marks

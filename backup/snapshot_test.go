@@ -12,7 +12,7 @@ func TestWhetherASnapshotHasTheOnlyCopyIsHandedOn(t *testing.T) {
 	const partial, draining, drained = storage.Partial, storage.Draining, storage.Drained
 	for _, test := range []struct {
 		name    string
-		parent  storage.Marks
+		before  storage.Marks
 		drains  bool
 		gone    int64
 		partial bool
@@ -30,10 +30,14 @@ func TestWhetherASnapshotHasTheOnlyCopyIsHandedOn(t *testing.T) {
 		{"the run after that finds more gone", partial | draining, false, 3, false, drained},
 		{"the run after that finds none gone", partial | draining, true, 0, false, draining},
 	} {
-		r := &run{o: Options{Drains: test.drains}, parent: &storage.Tree{Snapshot: storage.Snapshot{Marks: test.parent}}}
+		r := &run{o: Options{Drains: test.drains}, before: test.before, parent: new(storage.Tree)}
 		r.stats.Gone = test.gone
 		if got := r.draining(test.partial); got != test.want {
 			t.Errorf("%s: %q, not %q", test.name, got, test.want)
 		}
+	}
+	moved := &run{before: draining}
+	if got := moved.draining(false); got != drained {
+		t.Errorf("in another vault: %q", got)
 	}
 }
