@@ -101,8 +101,8 @@ type checker struct {
 	vaults map[ID]*vault // their index is made of the packs' own directories and nothing else
 }
 
-// bare returns the same repository with a temporary cache, or none, and no ledger. It
-// must be closed.
+// bare returns the same repository with a temporary cache, or none, and no
+// ledger. It must be closed.
 func (r *Repository) bare() *Repository {
 	return &Repository{store: r.store, config: r.config, id: r.id, configSum: r.configSum, sealer: r.sealer, key: r.key,
 		slot: r.slot, slotSum: r.slotSum, cache: openCache(Options{NoCache: r.cache.none()}, ""), log: slog.New(slog.DiscardHandler), // what is wrong becomes a finding

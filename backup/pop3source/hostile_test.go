@@ -159,11 +159,8 @@ func TestHostileServers(t *testing.T) {
 // play plays a script in a bubble: time costs nothing there, and all that was
 // started has to end.
 func (h *hostile) play(t *testing.T, temp string, found image, night string) {
-	peak := memory.Watch(heapLimit)
+	defer memory.Limit(t, night, heapLimit)()
 	defer func() { // and not behind it: a bubble in which something fails ends the test
-		if most := peak(); most > heapLimit {
-			t.Errorf("%s: it took %d MiB of memory", night, most>>20)
-		}
 		if left, _ := filepath.Glob(filepath.Join(temp, "*")); len(left) > 0 {
 			t.Errorf("%s: left behind: %q", night, left)
 		}

@@ -107,12 +107,7 @@ func (p *post) deliver(t *testing.T, names, list []string) {
 	src := p.open(t, list)
 	defer src.Close()
 	runtime.GC() // of what came before
-	peak := memory.Watch(mostMemory)
-	defer func() {
-		if most := peak(); most > mostMemory {
-			t.Errorf("it took %d MiB of memory", most>>20)
-		}
-	}()
+	defer memory.Limit(t, "it", mostMemory)()
 	vault, err := repo.VaultID(storage.DefaultVault)
 	if err != nil {
 		t.Fatal(err)

@@ -107,12 +107,7 @@ func TestHostileServers(t *testing.T) {
 		played++
 		t.Run(h.name, func(t *testing.T) {
 			temp := t.TempDir()
-			peak := memory.Watch(mostMemory)
-			defer func() { // and not behind it: a bubble in which something fails ends the test
-				if took := peak(); took > mostMemory {
-					t.Errorf("it took %d MiB of memory", took>>20)
-				}
-			}()
+			defer memory.Limit(t, "it", mostMemory)()
 			synctest.Test(t, func(t *testing.T) { h.play(t, temp) })
 		})
 	}

@@ -1,11 +1,11 @@
-// Package memory watches how much memory a test makes use of: [Watch]. Only
+// Package memory watches how much memory a test makes use of: [Limit]. Only
 // tests import it.
 package memory
 
 import (
 	"runtime"
 	"runtime/metrics"
-	"sync"
+	"testing"
 	"time"
 )
 
@@ -22,23 +22,25 @@ func Reachable() uint64 {
 	return max(samples[1].Value.Uint64(), meanwhile) - meanwhile
 }
 
-// Watch begins to look how many octets of memory are in use. The function that
-// it returns ends it, and tells how many came on top at most, where that is more
-// than most. What is not reachable does not count, so that nothing depends on
-// when the collector runs: from most on, the collector is asked.
-func Watch(most uint64) (peak func() uint64) {
+// Limit begins to look how many octets of memory are in use. The function that
+// it returns ends it, and fails the test if what, which the failure names, took
+// more than most on top at any time. It is for defer: a bubble of synctest in
+// which something fails ends the test, and nothing behind it is reached. What is
+// not reachable does not count, so that nothing depends on when the collector
+// runs: from most on, the collector is asked.
+func Limit(t testing.TB, what string, most uint64) (end func()) {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	inUse := func() uint64 {
 		metrics.Read(sample)
 		return sample[0].Value.Uint64()
 	}
 	before, highest := Reachable(), uint64(0)
-	end, ended := make(chan struct{}), make(chan struct{})
+	enough, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
 		for {
 			select {
-			case <-end:
+			case <-enough:
 				return
 			case <-time.After(2 * time.Millisecond):
 			}
@@ -50,5 +52,11 @@ func Watch(most uint64) (peak func() uint64) {
 			}
 		}
 	}()
-	return sync.OnceValue(func() uint64 { close(end); <-ended; return highest })
+	return func() {
+		close(enough)
+		<-ended
+		if highest > most {
+			t.Errorf("%s took %d MiB of memory", what, highest>>20)
+		}
+	}
 }

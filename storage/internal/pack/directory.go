@@ -67,11 +67,17 @@ func (d Directory) Blobs() int {
 
 // MostOctets is how many octets Append appends at most.
 func (d Directory) MostOctets() int {
-	n := binary.MaxVarintLen64
+	n := binary.MaxVarintLen32
 	for i := range d {
-		n += 1 + 3*binary.MaxVarintLen64 + len(d[i].IDs)*(len(ID{})+binary.MaxVarintLen32)
+		n += d[i].mostOctets()
 	}
 	return n
+}
+
+// mostOctets is how many a segment takes in a directory at most: no blob is so
+// large that its length takes more than four.
+func (s *Segment) mostOctets() int {
+	return 1 + 3*binary.MaxVarintLen32 + len(s.IDs)*(len(ID{})+4)
 }
 
 // Append appends the directory's octets to b.

@@ -66,7 +66,7 @@ func (b *Builder) Add(c Class, box []byte, raw int, ids []ID, lengths []uint32) 
 	s := Segment{Class: c, Offset: int64(len(b.buf)), Box: len(box), Raw: raw, IDs: ids, Lengths: lengths}
 	b.buf = append(b.buf, box...)
 	b.dir = append(b.dir, s)
-	b.dirSize += 1 + 3*binary.MaxVarintLen32 + len(ids)*(16+4)
+	b.dirSize += s.mostOctets()
 	return s.Offset
 }
 
