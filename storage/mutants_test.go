@@ -83,6 +83,18 @@ var mutants = []mutant{
 	// Readers.
 	{"a reader does not look again when something is gone", []edit{{"load.go", "if err == nil || i == mostMoves ||", "if err == nil || ON || i == mostMoves ||"}}, simAny},
 
+	{"a leap goes over entries that nobody repeats", []edit{
+		{"ledger/repeats.go", "if first <= l.state.Next {", "if first <= l.state.Next || ON {"},
+		{"ledger/repeats.go", "\tif first > next || next > e.N {\n\t\treturn errRepeats\n\t}\n\tall = all[next-first:]\n\tif !bytes.Equal(all[0].Prev, l.state.Head[:prevLength]) {\n", `	if ON {
+		first, next, all = e.N, e.N, all[len(all)-1:]
+	}
+	if first > next || next > e.N {
+		return errRepeats
+	}
+	all = all[next-first:]
+	if !bytes.Equal(all[0].Prev, l.state.Head[:prevLength]) && !ON {
+`}}, simAny},
+
 	// Pruners.
 	{"packs are condemned without reading what came since", []edit{{"condemn.go", "\t\t\tif s.Next != p.upTo {\n", "\t\t\tif ON {\n\t\t\t\tp.upTo = s.Next\n\t\t\t}\n\t\t\tif s.Next != p.upTo {\n"}}, simAny},
 	{"what came since is read and not gone through", []edit{{"condemn.go", "\treturn p.takeIn(ctx)\n", "\tif ON {\n\t\tp.upTo = p.repo.ledger.Entries()\n\t\treturn nil\n\t}\n\treturn p.takeIn(ctx)\n"}}, simAny},
