@@ -85,6 +85,7 @@ type app struct {
 	out, err io.Writer
 	screen   *screen // err, for what comes while there is a display
 	log      *slog.Logger
+	serves   bool                                                       // log has all there is to tell: nobody is at a terminal
 	ask      func(ctx context.Context, question string) (string, error) // for secrets
 	file     *config                                                    // nil until configuration is read
 	store    *objects.Counter                                           // what was opened last

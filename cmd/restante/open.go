@@ -34,7 +34,7 @@ func (a *app) openStore(ctx context.Context, create bool) (*objects.Counter, err
 	var store objects.Store
 	switch {
 	case isBucket(where):
-		if store, err = s3.Open(ctx, where); err != nil && !errors.Is(err, objects.ErrRefused) {
+		if store, err = s3.Open(ctx, where, a.storeLog()); err != nil && !errors.Is(err, objects.ErrRefused) {
 			err = withHint(wrongUsage(err), "a bucket is written s3://BUCKET/PREFIX?endpoint=https://HOST:PORT&region=REGION")
 		}
 	case strings.Contains(where, "://"):
@@ -77,10 +77,19 @@ func isBucket(where string) bool { return strings.HasPrefix(strings.ToLower(wher
 
 // warnings is a log that a person reads of what is not worth an error.
 func (a *app) warnings() *slog.Logger {
-	if a.Verbose {
+	if a.Verbose || a.serves {
 		return a.log
 	}
 	return newLog(a.screen, slog.LevelWarn)
+}
+
+// storeLog is the log of a store that keeps everybody waiting, which is
+// progress of a kind: cron sends mail for every line.
+func (a *app) storeLog() *slog.Logger {
+	if a.Quiet {
+		return a.log
+	}
+	return a.warnings()
 }
 
 func (a *app) storageOptions() storage.Options {

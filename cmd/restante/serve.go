@@ -79,7 +79,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	if c.Log == "json" {
 		log = slog.New(slog.NewJSONHandler(a.err, level))
 	}
-	a.log, a.Quiet = log, true
+	a.log, a.serves, a.Quiet = log, true, true
 	s := &service{app: a, log: log, now: clock()}
 	first, err := a.generation(ctx)
 	if err != nil {

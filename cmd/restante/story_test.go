@@ -282,7 +282,7 @@ func openStoryStore(ts *testscript.TestScript) objects.Store {
 		ts.Check(err)
 		return store
 	}
-	store, err := s3.Open(context.Background(), where)
+	store, err := s3.Open(context.Background(), where, nil)
 	ts.Check(err)
 	return store
 }

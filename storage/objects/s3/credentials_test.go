@@ -100,7 +100,7 @@ func TestCredentialsThatAreNotThere(t *testing.T) {
 	refused("", "(not set)")
 	t.Setenv("AWS_ACCESS_KEY_ID", "id")
 	refused("", "AWS_SECRET_ACCESS_KEY only one is set")
-	if _, err := Open(t.Context(), "s3://bucket"); !errors.Is(err, objects.ErrRefused) {
+	if _, err := Open(t.Context(), "s3://bucket", nil); !errors.Is(err, objects.ErrRefused) {
 		t.Errorf("Open: %v; want ErrRefused", err)
 	}
 }
@@ -176,7 +176,7 @@ func TestExpiredTokenIsRenewed(t *testing.T) {
 			return fault(400, "ExpiredToken"), nil
 		}
 		return ok(), nil
-	}), found)
+	}), found, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func openFake(t *testing.T, f fake) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := open(a, f, credentials.NewStaticV4("id", "secret", ""))
+	s, err := open(a, f, credentials.NewStaticV4("id", "secret", ""), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func openServer(t *testing.T, serve func(net.Conn, *http.Request)) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := open(a, transport, credentials.NewStaticV4("id", "secret", ""))
+	s, err := open(a, transport, credentials.NewStaticV4("id", "secret", ""), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

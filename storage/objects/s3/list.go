@@ -78,7 +78,10 @@ func (s *Store) list(ctx context.Context, prefix string, seen *string, show func
 		last = object.Key
 		name, ok := s.name(object.Key)
 		if ok && name > *seen {
-			if !show(objects.Info{Name: name, Size: object.Size, Modified: object.LastModified}) {
+			s.silence.leave() // now the store waits for us
+			more := show(objects.Info{Name: name, Size: object.Size, Modified: object.LastModified})
+			s.silence.enter()
+			if !more {
 				return nil
 			}
 			*seen = name

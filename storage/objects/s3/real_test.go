@@ -82,7 +82,7 @@ func TestRealStoreRefuses(t *testing.T) {
 			if test.bucket != "" {
 				a.bucket = test.bucket
 			}
-			s, err := open(a, good.wire.next, credentials.NewStaticV4(value.AccessKeyID, value.SecretAccessKey, value.SessionToken))
+			s, err := open(a, good.wire.next, credentials.NewStaticV4(value.AccessKeyID, value.SecretAccessKey, value.SessionToken), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -140,7 +140,7 @@ func TestCertificates(t *testing.T) {
 	base := "s3://bucket?region=us-east-1&endpoint="
 
 	remove := func(raw string) error {
-		s, err := Open(t.Context(), raw)
+		s, err := Open(t.Context(), raw, nil)
 		if err != nil {
 			return err
 		}

@@ -38,6 +38,8 @@ var defaultPatience = patience{
 // last try said is in the error.
 func (s *Store) do(ctx context.Context, what, name string, try func(context.Context) error) error {
 	wrap := func(err error) error { return fmt.Errorf("%s: %w", strings.TrimSpace(what+" "+name), err) }
+	s.silence.enter()
+	defer s.silence.leave()
 	began := time.Now()
 	last := errors.New("not tried yet")
 	for n := 0; ; n++ {
@@ -63,6 +65,7 @@ func (s *Store) do(ctx context.Context, what, name string, try func(context.Cont
 			return wrap(meaning.err)
 		}
 		last = meaning.err
+		s.silence.failed(last)
 		if most := s.tries(err, meaning); n+1 >= most {
 			return wrap(fmt.Errorf("tried %d times: %w", most, last))
 		}

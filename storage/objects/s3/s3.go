@@ -28,6 +28,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -48,11 +49,13 @@ type Store struct {
 	credentials *credentials.Credentials
 	wire        *wire
 	patience    patience
+	silence     *silence
 }
 
 // Open returns the store that the URL names. It finds credentials, but asks
 // the store itself nothing: the first operation will show whether it is there.
-func Open(ctx context.Context, rawURL string) (*Store, error) {
+// The log, which may be nil, is told when the store keeps everybody waiting.
+func Open(ctx context.Context, rawURL string, log *slog.Logger) (*Store, error) {
 	a, err := parseAddress(rawURL)
 	if err != nil {
 		return nil, fmt.Errorf("open S3 store: %w", err)
@@ -65,12 +68,16 @@ func Open(ctx context.Context, rawURL string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open S3 store %s: %w", a, err)
 	}
-	return open(a, transport, found)
+	return open(a, transport, found, log)
 }
 
-func open(a address, transport http.RoundTripper, found *credentials.Credentials) (*Store, error) {
+func open(a address, transport http.RoundTripper, found *credentials.Credentials, log *slog.Logger) (*Store, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	s := &Store{address: a, credentials: found, patience: defaultPatience}
-	s.wire = &wire{next: transport, patience: &s.patience}
+	s.silence = &silence{log: log, store: a.String(), first: tellAfter}
+	s.wire = &wire{next: transport, patience: &s.patience, silence: s.silence}
 	core, err := minio.NewCore(a.host, &minio.Options{
 		Creds:        found,
 		Secure:       a.secure,

@@ -28,7 +28,7 @@ func testbed(t testing.TB) *Store {
 		t.Fatal(err)
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/") + "/test-" + strings.ToLower(rand.Text())
-	store, err := Open(t.Context(), u.String())
+	store, err := Open(t.Context(), u.String(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 type wire struct {
 	next     http.RoundTripper
 	patience *patience
+	silence  *silence
 
 	requests atomic.Int64
 	answered atomic.Bool // the store has answered at least once
@@ -41,7 +42,7 @@ func (w *wire) RoundTrip(request *http.Request) (*http.Response, error) {
 	// A RoundTripper must not change the request that it is given.
 	request = request.WithContext(watch.ctx)
 	if request.Body != nil {
-		request.Body = &watched{ReadCloser: request.Body, watch: watch, left: request.ContentLength}
+		request.Body = &watched{ReadCloser: request.Body, watch: watch, left: request.ContentLength, moved: w.silence.sent}
 	}
 	response, err := w.next.RoundTrip(request)
 	if err != nil {
@@ -54,6 +55,11 @@ func (w *wire) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	w.answered.Store(true)
 	watch.progress()
+	came := func() {}
+	if response.StatusCode < 500 && response.StatusCode != http.StatusTooManyRequests {
+		came = w.silence.progress
+	}
+	came()
 	// We need no cookies, and a store that sends a new one each time would
 	// fill the memory.
 	response.Header.Del("Set-Cookie")
@@ -64,7 +70,7 @@ func (w *wire) RoundTrip(request *http.Request) (*http.Response, error) {
 	if expected > 0 {
 		largest = objects.MaxSize + 1
 	}
-	response.Body = &watched{ReadCloser: response.Body, watch: watch, left: largest, last: true}
+	response.Body = &watched{ReadCloser: response.Body, watch: watch, left: largest, moved: came, last: true}
 	return response, nil
 }
 
@@ -137,8 +143,8 @@ func newWatch(ctx context.Context, p *patience, sent, expected int64) *watch {
 	limit := p.stall + scaled(sent, p.rate)
 	atMost := 4*limit + scaled(sent+expected, p.slowest)
 	w := &watch{ctx: ctx, limit: limit}
-	w.stall = time.AfterFunc(limit, func() { cancel(fmt.Errorf("%w for %s", errStalled, limit)) })
-	w.atMost = time.AfterFunc(atMost, func() { cancel(fmt.Errorf("%w worth the name for %s", errStalled, atMost)) })
+	w.stall = time.AfterFunc(limit, func() { cancel(fmt.Errorf("%w for %s", errStalled, limit.Round(time.Second))) })
+	w.atMost = time.AfterFunc(atMost, func() { cancel(fmt.Errorf("%w worth the name for %s", errStalled, atMost.Round(time.Second))) })
 	w.end = func() {
 		w.stall.Stop()
 		w.atMost.Stop()
@@ -159,13 +165,15 @@ type watched struct {
 	io.ReadCloser
 	watch *watch
 	left  int64
-	last  bool // the request is over when this has been closed
+	moved func() // is told of octets
+	last  bool   // the request is over when this has been closed
 }
 
 func (b *watched) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left+1)])
 	if n > 0 {
 		b.watch.progress()
+		b.moved()
 	}
 	if b.left -= int64(n); b.left < 0 {
 		return n, errEndless
