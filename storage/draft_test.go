@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -325,4 +326,40 @@ func FuzzPages(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestFoldersThatAreAlikeAreReadBack: folders saved at the same moment may have
+// a page in common, which only one of them stores.
+func TestFoldersThatAreAlikeAreReadBack(t *testing.T) {
+	t.Parallel()
+	repo := newRepository(t, objects.NewMemory(), t.TempDir())
+	vaultID, _ := repo.VaultID(DefaultVault)
+	w, err := repo.Writer(t.Context(), vaultID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for i := range uint32(3000) {
+		var folders sync.WaitGroup
+		for k := range 4 {
+			folders.Go(func() {
+				d := w.Draft(nil)
+				d.Describe(func(f *Folder) { f.Levels, f.UIDValidity = []string{fmt.Sprint(k)}, 7 })
+				if err := d.Add([]Message{{UID: i + 1, Size: 1}}); err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := d.Save(t.Context()); err != nil {
+					t.Error(err)
+					return
+				}
+				for _, err := range d.Folder().Flags(t.Context()) {
+					if err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		folders.Wait()
+	}
 }

@@ -133,15 +133,10 @@ func (w *Writer) SaveMessage(m io.ReaderAt, size int64) (SavedMessage, error) {
 	return SavedMessage{id, isNew, result.Fallback}, err
 }
 
-// saveStructure saves a blob of a tree and keeps the octets.
+// saveStructure saves a blob of a tree. The octets are kept until they are
+// committed, and must not be changed.
 func (w *Writer) saveStructure(octets []byte) (BlobID, error) {
-	id, isNew, err := w.save(pack.Structure, octets)
-	if isNew {
-		into := w.shared()
-		into.mu.Lock()
-		into.recent[id] = octets
-		into.mu.Unlock()
-	}
+	id, _, err := w.save(pack.Structure, octets)
 	return id, err
 }
 
@@ -192,6 +187,9 @@ func (w *Writer) saveFor(m *Writer, c pack.Class, octets []byte) (id BlobID, isN
 		return id, false, nil
 	}
 	w.pending[id] = struct{}{}
+	if c == pack.Structure {
+		w.recent[id] = octets // whoever finds it pending reads it there
+	}
 	w.raw += int64(len(octets))
 	if m != w {
 		m.raw += int64(len(octets))
