@@ -213,11 +213,7 @@ func (k *Keeper) topic(ctx context.Context, o Options, way Way, n queue.Notice, 
 		m = compose(event, n.Topic, list, now)
 	}
 	m.Open = open
-	ended, err := k.send(ctx, o, way, next, m, now.Add(o.Repeat))
-	if err != nil || ended.Tries > 0 || event != Cleared {
-		return err
-	}
-	return k.q.DropNotice(ctx, ended)
+	return k.send(ctx, o, way, next, m, now.Add(o.Repeat))
 }
 
 // regular sends the morning report and pings.
@@ -250,7 +246,7 @@ func (k *Keeper) regular(ctx context.Context, o Options, way Way, notices map[at
 		case send:
 			m := r.write()
 			m.Open = len(open)
-			_, err = k.send(ctx, o, way, next, m, r.next(now))
+			err = k.send(ctx, o, way, next, m, r.next(now))
 		}
 		if err != nil {
 			return err
@@ -269,13 +265,13 @@ func pingOf(now time.Time, open []queue.Alert) Message {
 	return m
 }
 
-// send claims a message, sends it, and writes down how that ended. If another
-// machine has claimed it, that is all.
-func (k *Keeper) send(ctx context.Context, o Options, way Way, n queue.Notice, m Message, due time.Time) (queue.Notice, error) {
+// send claims a message, sends it, and writes down how that ended, all at once:
+// of what is over the notice goes. If another machine has claimed it, that is
+// all.
+func (k *Keeper) send(ctx context.Context, o Options, way Way, n queue.Notice, m Message, due time.Time) error {
 	claimed, err := k.q.SwapNotice(ctx, &n)
 	if err != nil || !claimed {
-		n.Tries = max(n.Tries, 1) // not sent, as far as this machine knows
-		return n, err
+		return err
 	}
 	failed := error(nil)
 	if way.Takes(m.Event) {
@@ -283,15 +279,19 @@ func (k *Keeper) send(ctx context.Context, o Options, way Way, n queue.Notice, m
 		failed = way.Send(within, m)
 		cancel()
 	}
-	n = ended(n, m, len(m.List), due, k.now(), failed)
-	if failed != nil {
-		k.log.Warn("a message could not be sent; it is tried again", "way", way.Name(), "message", m.Title, "tries", n.Tries, "error", failed)
-	} else if way.Takes(m.Event) {
+	ctx = context.WithoutCancel(ctx) // the message is out, whatever the context says by now
+	end := ended(n, m, len(m.List), due, k.now(), failed)
+	switch {
+	case failed != nil:
+		k.log.Warn("a message could not be sent; it is tried again", "way", way.Name(), "message", m.Title, "tries", end.Tries, "error", failed)
+	case way.Takes(m.Event):
 		k.log.Info("told", "way", way.Name(), "event", string(m.Event), "message", m.Title)
 	}
-	// The message is out, whatever the context says by now.
-	_, err = k.q.SwapNotice(context.WithoutCancel(ctx), &n)
-	return n, err
+	if failed == nil && m.Event == Cleared {
+		return k.q.DropNotice(ctx, n)
+	}
+	_, err = k.q.SwapNotice(ctx, &end)
+	return err
 }
 
 // failing are the alerts of ways that fail again and again.
