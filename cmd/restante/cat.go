@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"restante/restore"
@@ -47,32 +48,37 @@ func (c *catCmd) Run(ctx context.Context, a *app) (err error) {
 	if !found {
 		return withHint(fmt.Errorf("snapshot %s has no message %d in %q", tree.Snapshot.ID.Short(), uid, folder), "restante ls %s %s lists the messages", shellWord(c.Account), shellWord(folder))
 	}
-	out := a.out
-	if c.Output != "" {
-		file, err := os.OpenFile(c.Output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return err
-		}
-		defer func() {
-			if closeErr := file.Close(); err == nil {
-				err = closeErr
-			}
-			if err != nil {
-				os.Remove(c.Output)
-			}
-		}()
-		out = file
+	write := func(w io.Writer) error { return repo.WriteMessage(ctx, w, tree.Snapshot.Vault, m.Recipe) }
+	switch {
+	case c.Output != "":
+		return writeNew(c.Output, write)
+	case terminal(a.out):
+		w := bufio.NewWriterSize(a.out, 64<<10)
+		visible := &visibleWriter{w: w}
+		return errors.Join(write(visible), visible.flush(), w.Flush())
 	}
-	w := bufio.NewWriterSize(out, 64<<10)
-	if !terminal(out) {
-		if err := repo.WriteMessage(ctx, w, tree.Snapshot.Vault, m.Recipe); err != nil {
-			return err
-		}
-		return w.Flush()
-	}
-	visible := &visibleWriter{w: w}
-	if err := repo.WriteMessage(ctx, visible, tree.Snapshot.Vault, m.Recipe); err != nil {
+	w := bufio.NewWriterSize(a.out, 64<<10)
+	return errors.Join(write(w), w.Flush())
+}
+
+// writeNew writes a file that is not there yet, durably. After an error there
+// is none.
+func writeNew(path string, write func(io.Writer) error) (err error) {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
 		return err
 	}
-	return errors.Join(visible.flush(), w.Flush())
+	defer func() {
+		if err = errors.Join(err, file.Close()); err != nil {
+			os.Remove(path)
+		}
+	}()
+	w := bufio.NewWriterSize(file, 64<<10)
+	if err := write(w); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return file.Sync()
 }
