@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -179,6 +180,8 @@ func hintFor(err error) string {
 		return "check the host name, the port and the network; a port for TLS from the start (993, 995) says nothing to imap:// and pop3://, and wants imaps:// or pop3s://"
 	case dns, op:
 		return "check the host name, the port and the network"
+	case spooled(err):
+		return "large messages are kept there for a moment: set TMPDIR to a directory that can be written to and has room"
 	case errors.Is(err, syscall.ENOSPC):
 		return "make room there and run it again; the local cache can be elsewhere (--cache-dir)"
 	case errors.Is(err, fs.ErrNotExist):
@@ -187,4 +190,10 @@ func hintFor(err error) string {
 		return "check whose file it is, and who may read it"
 	}
 	return ""
+}
+
+// spooled tells an error about a temporary file with a message.
+func spooled(err error) bool {
+	path, ok := errors.AsType[*fs.PathError](err)
+	return ok && strings.HasPrefix(filepath.Base(path.Path), "restante-message-")
 }
