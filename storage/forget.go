@@ -1,11 +1,9 @@
 package storage
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"restante/storage/ledger"
 )
@@ -65,20 +63,4 @@ func forgetting(s *ledger.State, ids []ID, reason string) (ledger.Body, error) {
 		}
 	}
 	return &ledger.Forget{Snapshots: ids, Reason: reason}, nil
-}
-
-// Holds are the reasons of the holds that an account is under.
-func (r *Repository) Holds(account string) (reasons []string) {
-	r.ledger.View(func(s *ledger.State) { reasons = holds(s, account) })
-	return reasons
-}
-
-func holds(s *ledger.State, account string) (reasons []string) {
-	for _, h := range s.Holds {
-		if h.Account == "" || h.Account == account {
-			reasons = append(reasons, cmp.Or(h.Reason, "no reason was given"))
-		}
-	}
-	slices.Sort(reasons)
-	return reasons
 }

@@ -6,15 +6,14 @@ import (
 	"slices"
 	"testing"
 
-	"restante/storage/ledger"
 	"restante/storage/objects"
 )
 
 // hold puts accounts under a hold; "" means all.
 func hold(t *testing.T, r *Repository, account string) ID {
 	t.Helper()
-	h := ledger.Hold{ID: NewID(), Account: account, Reason: "case 12"}
-	if err := r.ledger.Append(t.Context(), func(*ledger.State) (ledger.Body, error) { return &h, nil }); err != nil {
+	h, err := r.Hold(t.Context(), account, "case 12")
+	if err != nil {
 		t.Fatal(err)
 	}
 	return h.ID
@@ -44,7 +43,7 @@ func TestForgetRefusesWhatIsHeldOrNotThere(t *testing.T) {
 	if err := r.Forget(t.Context(), []ID{NewID()}, "test"); !errors.Is(err, ErrNoSnapshot) {
 		t.Errorf("not there: %v", err)
 	}
-	if err := other.ledger.Append(t.Context(), func(*ledger.State) (ledger.Body, error) { return &ledger.Release{ID: id}, nil }); err != nil {
+	if _, err := other.Release(t.Context(), id.Short(), "closed"); err != nil {
 		t.Fatal(err)
 	}
 	hold(t, other, "") // everybody

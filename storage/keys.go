@@ -307,29 +307,24 @@ var errRemovedBefore = errors.New("the key slot was removed before")
 func (r *Repository) RemoveKey(ctx context.Context, prefix string) (ledger.Key, error) {
 	var k ledger.Key
 	err := r.ledger.Append(ctx, func(s *ledger.State) (ledger.Body, error) {
-		found := 0
-		var before []ledger.Key
-		for _, c := range s.Keys {
-			switch {
-			case prefix == "" || !strings.HasPrefix(c.ID.String(), prefix):
-			case c.Removed:
-				before = append(before, c)
-			default:
-				k, found = c, found+1
+		var there, before []ID
+		for id, c := range s.Keys {
+			if c.Removed {
+				before = append(before, id)
+			} else {
+				there = append(there, id)
 			}
 		}
-		switch {
-		case found == 0 && len(before) == 1 && len(prefix) >= 4:
-			k = before[0]
+		id, err := named("key slot", prefix, there)
+		if gone, errGone := named("key slot", prefix, before); err != nil && id.IsZero() && errGone == nil {
+			k = s.Keys[gone]
 			return nil, errRemovedBefore
-		case found == 0:
-			return nil, fmt.Errorf("no key slot's id begins with %q", prefix)
-		case len(prefix) < 4:
-			return nil, fmt.Errorf("%q is too short to name a key slot: write four digits or more of its id", prefix)
-		case found > 1:
-			return nil, fmt.Errorf("the ids of %d key slots begin with %q", found, prefix)
-		case k.ID == r.slot:
-			return nil, fmt.Errorf("key slot %s is the one that opened the repository; open it with another to remove this one", k.ID.Short())
+		}
+		if err != nil {
+			return nil, err
+		}
+		if k = s.Keys[id]; id == r.slot {
+			return nil, fmt.Errorf("key slot %s is the one that opened the repository; open it with another to remove this one", id.Short())
 		}
 		k.Removed = true
 		return &k, nil

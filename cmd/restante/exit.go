@@ -157,7 +157,9 @@ func hintFor(err error) string {
 	case errors.Is(err, storage.ErrNoSnapshot):
 		return "restante snapshots lists what there is"
 	case errors.Is(err, storage.ErrHeld):
-		return "what is under a hold stays until the hold is released"
+		return "restante hold list shows the holds; what is under one stays until it is released"
+	case errors.Is(err, storage.ErrNoHold):
+		return "restante hold list lists them"
 	case errors.Is(err, restore.ErrNotFound):
 		return "restante ls ACCOUNT lists the folders, and restante ls ACCOUNT FOLDER the messages of one"
 	case errors.Is(err, storage.ErrPruned):

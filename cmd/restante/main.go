@@ -42,6 +42,7 @@ type cli struct {
 	Restore   restoreCmd   `cmd:"" help:"Put messages back: to a server, a Maildir or an mbox directory."`
 	Forget    forgetCmd    `cmd:"" help:"Forget snapshots that no keep rule keeps."`
 	Prune     pruneCmd     `cmd:"" help:"Remove what no snapshot needs from the repository."`
+	Hold      holdCmd      `cmd:"" help:"Keep snapshots from being forgotten, whatever the rules say."`
 	Check     checkCmd     `cmd:"" help:"Prove that the repository is whole."`
 	Repair    repairCmd    `cmd:"" help:"Save what can be saved of a damaged repository, and say what is lost."`
 	Rehearse  rehearseCmd  `cmd:"" help:"Prove that an account can be restored, by restoring it for the time being."`

@@ -206,6 +206,9 @@ type Hold struct {
 	ID      ID     `cbor:"1,keyasint"`
 	Account string `cbor:"2,keyasint,omitempty"` // empty: all accounts
 	Reason  string `cbor:"3,keyasint,omitempty"`
+	// Added is when, in seconds since 1970. The entry says it, so that this is
+	// set in the state alone.
+	Added int64 `cbor:"4,keyasint,omitempty"`
 }
 
 // Release ends a hold.

@@ -104,6 +104,7 @@ func (s *State) apply(n uint64, at int64, body Body) {
 		}
 		s.addPacks(b.Packs, b.Indexes, b.Dropped, violation)
 	case *Hold:
+		b.Added = at
 		s.Holds[b.ID] = *b
 	case *Release:
 		delete(s.Holds, b.ID)
