@@ -248,12 +248,15 @@ func (f *fleet) runs(ctx context.Context, args ...string) (list []run, err error
 	return list, json.Unmarshal([]byte(out), &list)
 }
 
-// most is how long a night may take.
-const most = 10 * time.Minute
+// most is how long a night may take: a thousand accounts a minute, and ten.
+func (f *fleet) most() time.Duration {
+	return 10*time.Minute + time.Duration(f.t.o.Accounts)*time.Minute/1000
+}
 
 // await waits until so many accounts have been backed up in the night.
 func (f *fleet) await(ctx context.Context, due time.Time, accounts int) error {
-	for deadline := time.Now().Add(most); ; {
+	for deadline := time.Now().Add(f.most()); ; {
+		asked := time.Now()
 		list, err := f.runs(ctx, "--job", "backup", "-n", strconv.Itoa(2*accounts))
 		if err != nil {
 			return err
@@ -278,12 +281,12 @@ func (f *fleet) await(ctx context.Context, due time.Time, accounts int) error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%d of %d accounts are done after %v", len(done), accounts, most)
+			return fmt.Errorf("%d of %d accounts are done after %v", len(done), accounts, f.most())
 		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-time.After(300 * time.Millisecond):
+		case <-time.After(max(300*time.Millisecond, 10*time.Since(asked))): // the list of many is work
 		}
 	}
 }
@@ -291,7 +294,7 @@ func (f *fleet) await(ctx context.Context, due time.Time, accounts int) error {
 // settle waits until nothing is due any more.
 func (f *fleet) settle(ctx context.Context) error {
 	time.Sleep(1500 * time.Millisecond) // they look for what is due every second
-	for deadline := time.Now().Add(most); ; {
+	for deadline := time.Now().Add(f.most()); ; {
 		list, err := f.runs(ctx, "-n", "20")
 		if err != nil {
 			return err
