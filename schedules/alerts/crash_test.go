@@ -1,6 +1,7 @@
 package alerts
 
 import (
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ import (
 // nothing is open and nothing more is said.
 func TestEveryCrashPointOfAnAlert(t *testing.T) {
 	test := func(t *testing.T, most int, fresh func(t *testing.T) string) {
-		try := func(at int, what queuetest.Fault) (seen int) {
+		try := func(t *testing.T, at int, what queuetest.Fault) (seen int) {
 			where := fresh(t)
 			f := &queuetest.FaultyDatabase{At: at, What: what}
 			clock := queuetest.NewClock(monday)
@@ -83,12 +84,13 @@ func TestEveryCrashPointOfAnAlert(t *testing.T) {
 			}
 			return seen
 		}
-		n := try(-1, "")
+		n := try(t, -1, "")
 		points := 0
 		for at := range queuetest.Points(n, most) {
 			for _, what := range queuetest.Faults() {
 				points++
-				try(at, what)
+				// Its database goes when it is done: there are thousands.
+				t.Run(fmt.Sprintf("operation %d, %s", at, what), func(t *testing.T) { try(t, at, what) })
 			}
 		}
 		t.Logf("%d operations, %d crash points", n, points)
