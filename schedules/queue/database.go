@@ -150,7 +150,12 @@ func (d *database) migrateAlone(ctx context.Context, where string, log *slog.Log
 	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", lockMigrate); err != nil {
 		return err
 	}
-	defer conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", lockMigrate)
+	defer func() {
+		if _, err := conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", lockMigrate); err != nil {
+			// It goes with the connection, which must not go back to the others.
+			conn.Raw(func(any) error { return driver.ErrBadConn })
+		}
+	}()
 	return d.migrate(ctx, log)
 }
 
