@@ -41,7 +41,9 @@ func TestEveryCrashPointOfAnAlert(t *testing.T) {
 					struck, _ := f.Hit()
 					if k == nil || struck != "" && what == queuetest.Gone {
 						what = ""
-						k = begin(queue.Options{})
+						if k = begin(queue.Options{}); k == nil {
+							t.Fatalf("operation %d, %.60s: %s: the next one cannot open the database", at, struck, f.What)
+						}
 					}
 					if do(k) == nil { // what could not be told is told again, as it is by whoever looks
 						do = func(*Keeper) error { return nil }

@@ -142,20 +142,16 @@ func (d *database) migrateAlone(ctx context.Context, where string, log *slog.Log
 		defer lock.Close()
 		return d.migrate(ctx, log)
 	}
-	conn, err := d.sql.Conn(ctx)
+	// A lock of a transaction ends with it, whatever becomes of the connection:
+	// one of a session could stay with the pool.
+	lock, err := d.sql.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", lockMigrate); err != nil {
+	defer lock.Rollback()
+	if _, err := lock.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", lockMigrate); err != nil {
 		return err
 	}
-	defer func() {
-		if _, err := conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", lockMigrate); err != nil {
-			// It goes with the connection, which must not go back to the others.
-			conn.Raw(func(any) error { return driver.ErrBadConn })
-		}
-	}()
 	return d.migrate(ctx, log)
 }
 

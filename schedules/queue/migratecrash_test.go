@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
 
@@ -12,15 +13,16 @@ import (
 // are made: the next program makes the rest, and its runs are done.
 func TestEveryCrashPointOfAMigration(t *testing.T) {
 	test := func(t *testing.T, most int, fresh func() string) {
-		open := func(where string, f *queuetest.FaultyDatabase) error {
+		open := func(where string, f *queuetest.FaultyDatabase) (closed func() error, err error) {
 			q, err := Open(t.Context(), where, Options{Wrap: f.Wrap})
 			if err != nil {
-				return err
+				return func() error { return nil }, err
 			}
-			return q.Close()
+			return q.Close, nil
 		}
 		whole := &queuetest.FaultyDatabase{At: -1}
-		if err := open(fresh(), whole); err != nil {
+		closed, err := open(fresh(), whole)
+		if err = errors.Join(err, closed()); err != nil {
 			t.Fatal(err)
 		}
 		_, n := whole.Hit()
@@ -29,12 +31,13 @@ func TestEveryCrashPointOfAMigration(t *testing.T) {
 			for _, what := range queuetest.Faults() {
 				where := fresh()
 				f := &queuetest.FaultyDatabase{At: at, What: what}
-				told := open(where, f)
+				closed, told := open(where, f) // and it goes on beside the next one
 				struck, _ := f.Hit()
 				l := &lane{where: where}
 				if _, _, err := l.try(-1, "", ""); err != nil {
 					t.Errorf("operation %d of %d, %.80s: %s: it was told %v, and then %v", at, n, struck, what, told, err)
 				}
+				closed()
 				points++
 			}
 		}
