@@ -121,12 +121,14 @@ func (q *Queue) Share(ctx context.Context) (i, of int, err error) {
 // nobody took though there is room.
 //
 // A machine that was silent itself must not do so before the others had the
-// time to be heard: the database may have been away for all of them.
+// time to be heard: the database may have been away for all of them. Of its own
+// runs it knows better: it has just been heard, however long the database has
+// kept it waiting since, and beat gives back what it does not have.
 func (q *Queue) takeOver(ctx context.Context) error {
 	return q.db.alone(ctx, func(t tx) error {
 		silent := q.o.DeadAfter.Milliseconds()
-		n, err := t.exec(`UPDATE restante_run SET state = ?, machine_id = 0 WHERE over = 0 AND state = ? AND machine_id NOT IN
-			(SELECT id FROM restante_machine WHERE seen_at > `+t.clock()+` - ?)`, Waiting, Running, silent)
+		n, err := t.exec(`UPDATE restante_run SET state = ?, machine_id = 0 WHERE over = 0 AND state = ? AND machine_id <> ? AND machine_id NOT IN
+			(SELECT id FROM restante_machine WHERE seen_at > `+t.clock()+` - ?)`, Waiting, Running, q.number(), silent)
 		if err != nil {
 			return err
 		}

@@ -71,3 +71,41 @@ func TestAJobThatComesTwiceDoesNotHideTheRun(t *testing.T) {
 		}
 	})
 }
+
+// TestAMachineDoesNotTakeItsOwnRunsOver: the database keeps one waiting between
+// the moment that a machine is heard and the moment that it looks for others that
+// are silent, for longer than one may be.
+func TestAMachineDoesNotTakeItsOwnRunsOver(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func(Options) *Queue) {
+		c := newClock()
+		q, other := open(Options{Machine: "slow", Now: c.Now}), open(Options{Machine: "other", Now: c.Now})
+		plan(t, q, Entry{Schedule: "s", Kind: Backup, Account: "a", Timetable: daily{}})
+		c.Pass(24 * time.Hour)
+		tick(t, q)
+		for _, machine := range []*Queue{q, other} {
+			if err := machine.enter(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := q.db.now(t.Context()).exec("UPDATE restante_run SET state = ?, turn = 1", Given); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok, err := q.begin(t.Context(), runJob{1, 1}); err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		if _, err := q.db.now(t.Context()).exec("UPDATE restante_machine SET seen_at = seen_at - ?", 2*q.o.DeadAfter.Milliseconds()); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			machine *Queue
+			want    State
+		}{{q, Running}, {other, Waiting}} {
+			if err := c.machine.takeOver(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if r := runs(t, q, Filter{}); r[0].State != c.want {
+				t.Errorf("after %s has looked, the run is %s, not %s", c.machine.o.Machine, r[0].State, c.want)
+			}
+		}
+	})
+}
