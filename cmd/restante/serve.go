@@ -8,8 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -80,6 +83,9 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 		log = slog.New(slog.NewJSONHandler(a.err, level))
 	}
 	a.log, a.serves, a.Quiet = log, true, true
+	told := make(chan os.Signal, 1) // from the beginning: until somebody listens, it ends the program
+	signal.Notify(told, syscall.SIGHUP)
+	defer signal.Stop(told)
 	s := &service{app: a, log: log, now: clock()}
 	first, err := a.generation(ctx)
 	if err != nil {
@@ -131,7 +137,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	var reloading sync.WaitGroup
-	reloading.Go(func() { s.reload(serving) })
+	reloading.Go(func() { s.reload(serving, told) })
 	reloading.Go(func() { s.alerts.Run(serving) })
 	reloading.Go(func() { s.watch(serving) })
 	log.Info("serving", "accounts", len(first.accounts), "schedules", len(first.schedules), "repository", s.repo.Location())

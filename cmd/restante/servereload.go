@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/signal"
 	"reflect"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -18,10 +16,7 @@ import (
 const listsEvery = time.Hour
 
 // reload reads the configuration again when it is told to, and every hour.
-func (s *service) reload(ctx context.Context) {
-	told := make(chan os.Signal, 1)
-	signal.Notify(told, syscall.SIGHUP)
-	defer signal.Stop(told)
+func (s *service) reload(ctx context.Context, told <-chan os.Signal) {
 	every := time.NewTicker(listsEvery)
 	defer every.Stop()
 	for {
