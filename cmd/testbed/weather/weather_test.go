@@ -55,12 +55,19 @@ func said(t *testing.T, w *Way, sent []byte) ([]byte, error) {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	wrote := make(chan error, 1)
 	go func() {
-		c.Write(sent)
+		_, err := c.Write(sent)
 		c.(*net.TCPConn).CloseWrite()
+		wrote <- err
 	}()
 	c.SetReadDeadline(time.Now().Add(time.Minute))
-	return io.ReadAll(c)
+	got, err := io.ReadAll(c)
+	c.Close() // what is still written is for nobody
+	if reset := <-wrote; err == nil && errors.Is(reset, syscall.ECONNRESET) {
+		err = reset // a system tells it once: to who reads or to who writes
+	}
+	return got, err
 }
 
 func TestTheSameSeedMakesTheSameWeather(t *testing.T) {
