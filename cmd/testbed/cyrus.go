@@ -164,14 +164,17 @@ func (c *cyrusInstance) configure() error {
 	return giveAway(c.Dir, c.Role)
 }
 
-// answers returns nil if this very Cyrus answers.
+// answers returns nil if this very Cyrus answers at both ports. It goes on where
+// it could not have one of them.
 func (c *cyrusInstance) answers(ctx context.Context) error {
-	greeting, err := greetingAt(ctx, loopback(c.Ports.IMAP))
-	if err != nil {
-		return err
-	}
-	if !strings.Contains(greeting, c.Greeting) {
-		return fmt.Errorf("somebody else's greeting: %q", greeting)
+	for port, secure := range map[int]bool{c.Ports.IMAP: false, c.Ports.IMAPS: true} {
+		greeting, err := greetingAt(ctx, loopback(port), secure)
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(greeting, c.Greeting) {
+			return fmt.Errorf("somebody else's greeting: %q", greeting)
+		}
 	}
 	return nil
 }

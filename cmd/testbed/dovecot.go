@@ -197,7 +197,7 @@ func (d *dovecotInstance) oauth2Conf() string {
 // answers returns nil if this very Dovecot answers on all its ports.
 func (d *dovecotInstance) answers(ctx context.Context) error {
 	for _, port := range []int{d.Ports.IMAP, d.Ports.POP3, d.Ports.LMTP} {
-		greeting, err := greetingAt(ctx, loopback(port))
+		greeting, err := greetingAt(ctx, loopback(port), false)
 		if err != nil {
 			return err
 		}
