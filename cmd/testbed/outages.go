@@ -63,7 +63,7 @@ func runOutages(ctx context.Context, o options, args []string) error {
 	defer b.close()
 	oo.Database, oo.Refuse = b.env["TESTBED_POSTGRES"], bouncer.refuse
 	oo.Kill = func() { b.daemon("postgresql").stop() }
-	oo.Revive = func() error { return b.again(ctx, b.daemon("postgresql"), postgresAnswers(oo.Database)) }
+	oo.Revive = func() error { return b.again(ctx, b.daemon("postgresql"), b.postgresAnswers(oo.Database)) }
 	program, err := s.Build(ctx)
 	if err != nil {
 		return err

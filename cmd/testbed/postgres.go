@@ -94,7 +94,7 @@ func startPostgres(ctx context.Context, b *bed) error {
 			return err
 		}
 		url := fmt.Sprintf("postgres://%s:%s@%s/postgres?sslmode=disable", postgresUser, postgresPassword, loopback(ports[0]))
-		if err = d.await(ctx, postgresAnswers(url)); err == nil {
+		if err = d.await(ctx, b.postgresAnswers(url)); err == nil {
 			b.set("TESTBED_POSTGRES", url)
 			return nil
 		}
@@ -106,13 +106,23 @@ func startPostgres(ctx context.Context, b *bed) error {
 	return errors.New("PostgreSQL did not start; its log is postgresql.log")
 }
 
-func postgresAnswers(url string) func(context.Context) error {
+// postgresAnswers returns nil if this very PostgreSQL answers: another testbed's,
+// which may have been quicker to take the port, has the same user and password.
+func (b *bed) postgresAnswers(url string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		conn, err := pgx.Connect(ctx, url)
 		if err != nil {
 			return err
 		}
-		return conn.Close(ctx)
+		defer conn.Close(ctx)
+		var its string
+		if err := conn.QueryRow(ctx, "SHOW data_directory").Scan(&its); err != nil {
+			return err
+		}
+		if its != filepath.Join(b.dir, "postgresql", "data") {
+			return fmt.Errorf("somebody else's server, with its files in %s", its)
+		}
+		return nil
 	}
 }
 
