@@ -201,13 +201,17 @@ func (s *service) adopt(ctx context.Context, g *generation) error {
 	if err != nil {
 		return err
 	}
-	if err := s.queue.Plan(ctx, schedules.Plan(g.schedules, g.list, last)); err != nil {
-		return err
+	use := func(g *generation) {
+		j := &jobs{g: g, repo: s.repo, group: s.group, queue: s.queue, now: s.now, note: s.note, upkeep: &s.upkeep}
+		s.h.Use(g.schedules, j.all())
 	}
 	// What was opened once is the same for all generations.
 	g.app.store, g.app.unlocks, g.app.certificate = s.app.store, s.app.unlocks, s.certificate
-	j := &jobs{g: g, repo: s.repo, group: s.group, queue: s.queue, now: s.now, note: s.note, upkeep: &s.upkeep}
-	s.h.Use(g.schedules, j.all())
+	use(g) // what is planned may be due at once, and somebody be quick to begin it
+	if err := s.queue.Plan(ctx, schedules.Plan(g.schedules, g.list, last)); err != nil {
+		use(s.current.Load())
+		return err
+	}
 	s.current.Store(g)
 	s.alerts.Use(o, told, ways)
 	for _, name := range schedules.Unplanned(g.schedules, g.list) {
