@@ -80,26 +80,40 @@ func (c *segmentCache) forget(k segmentKey) {
 	}
 }
 
-// segment returns the blobs of a segment. They must not be changed.
+// A givenUp error is of somebody who reads no longer, since its context ended.
+type givenUp struct{ error }
+
+func (e *givenUp) Unwrap() error { return e.error }
+
+// segment returns the blobs of a segment. They must not be changed. Of several
+// that want it at the same time one reads it; where that one gives up, another
+// does.
 func (v *vault) segment(ctx context.Context, l index.Location) ([]byte, error) {
 	k := segmentKey{l.Pack, l.Offset}
 	if raw, ok := v.repo.segments.get(k); ok {
 		return raw, nil
 	}
-	got, err, _ := v.repo.segments.flight.Do(fmt.Sprint(k), func() (any, error) {
-		if raw, ok := v.repo.segments.get(k); ok {
-			return raw, nil
-		}
-		raw, err := v.readSegment(ctx, l)
+	for {
+		got, err, _ := v.repo.segments.flight.Do(fmt.Sprint(k), func() (any, error) {
+			if raw, ok := v.repo.segments.get(k); ok {
+				return raw, nil
+			}
+			raw, err := v.readSegment(ctx, l)
+			switch {
+			case err == nil:
+				v.repo.segments.put(k, raw)
+			case ctx.Err() != nil:
+				err = &givenUp{err}
+			}
+			return raw, err
+		})
 		if err == nil {
-			v.repo.segments.put(k, raw)
+			return got.([]byte), nil
 		}
-		return raw, err
-	})
-	if err != nil {
-		return nil, err
+		if _, up := errors.AsType[*givenUp](err); !up || ctx.Err() != nil {
+			return nil, err
+		}
 	}
-	return got.([]byte), nil
 }
 
 func structureName(p ulid.ULID, offset int64) string {
