@@ -31,8 +31,13 @@ type Set struct {
 
 	mu     sync.RWMutex // guards what follows
 	tables []*table
+	marked bool // Marks refer to the tables: they stay
+
+	// covers guards packs, which change under mu as well. It is taken last, and
+	// so Covers waits for nobody who waits: Add and Lookup ask others which packs
+	// are live, and those may be asking, just then, what is covered.
+	covers sync.RWMutex
 	packs  map[ulid.ULID]bool // covered by a table
-	marked bool               // Marks refer to the tables: they stay
 }
 
 // OpenSet opens the tables in dir; there may be no such directory yet. Tables
@@ -71,6 +76,8 @@ func removeOld(path string) {
 
 func (s *Set) add(t *table) {
 	s.tables = append(s.tables, t)
+	s.covers.Lock()
+	defer s.covers.Unlock()
 	for _, p := range t.packs {
 		s.packs[p.ID] = true
 	}
@@ -88,10 +95,11 @@ func (s *Set) Close() error {
 	return errors.Join(errs...)
 }
 
-// Covers says whether the blobs of a pack are in the Set.
+// Covers says whether the blobs of a pack are in the Set. It does not wait for
+// other methods, and may be called with locks held that their callbacks take.
 func (s *Set) Covers(id ulid.ULID) bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	s.covers.RLock()
+	defer s.covers.RUnlock()
 	return s.packs[id]
 }
 
@@ -200,6 +208,8 @@ func (s *Set) dropDamaged(err error) {
 
 // recount derives packs from tables. The caller holds mu.
 func (s *Set) recount() {
+	s.covers.Lock()
+	defer s.covers.Unlock()
 	clear(s.packs)
 	for _, t := range s.tables {
 		for _, p := range t.packs {
