@@ -316,6 +316,7 @@ func local(err error) bool {
 // leaveAsItWas gives a folder up for this run: the snapshot has it as the
 // parent had it, with what was read of it.
 func (r *run) leaveAsItWas(ctx context.Context, j *job) error {
+	j.leave() // first: once nothing is left to be read, another worker may save it
 	r.mu.Lock()
 	j.chunks = nil
 	j.reading--
@@ -332,11 +333,18 @@ func (r *run) leaveAsItWas(ctx context.Context, j *job) error {
 	return nil
 }
 
-// giveUp is leaveAsItWas for what the job's own mutex guards.
-func (j *job) giveUp(ctx context.Context, alone bool) (ended bool, err error) {
+// leave notes that the folder is given up.
+func (j *job) leave() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.doubt, j.givenUp = true, true
+}
+
+// giveUp saves what there is of a folder that was left, unless another worker
+// is still at it, who will.
+func (j *job) giveUp(ctx context.Context, alone bool) (ended bool, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	switch {
 	case j.draft == nil && j.parent != nil:
 		j.saved = j.parent.Keep()
