@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"restante/storage/ledger"
+	"restante/storage/objects"
+	"restante/storage/objects/objectstest"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +44,43 @@ func TestInterruptedFirstBackupGoesOnWhereItWas(t *testing.T) {
 		t.Errorf("%d messages were read again", s.fetched)
 	}
 	wantView(t, "in the end", snapshotView(t, repo, result.Snapshot), s.view())
+}
+
+// TestRunThatIsInterruptedWhileItCommitsKeepsWhatItHas: the commit that was under
+// way is finished, and where it failed, there is another one in the end.
+func TestRunThatIsInterruptedWhileItCommitsKeepsWhatItHas(t *testing.T) {
+	t.Parallel()
+	for what, rules := range map[string][]objectstest.Rule{
+		"it goes well":      nil,
+		"it fails at first": {{Fault: objectstest.Full, On: objectstest.PutIfAbsent, Prefix: "ledger/", Skip: 1, Times: 1}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			store := objectstest.NewFaulty(objects.NewMemory(), 1, rules...)
+			repo := newRepositoryIn(t, store)
+			s := newFake()
+			s.parallel = 1
+			s.deliver("INBOX", 1000)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			store.Before(func(_ context.Context, op objectstest.Op, name string) {
+				if op == objectstest.Put && strings.HasPrefix(name, "packs/") {
+					cancel()
+				}
+			})
+			o := options(t, repo)
+			o.CommitBytes = 1
+			if _, err := Run(ctx, repo, s, o); !errors.Is(err, context.Canceled) && !errors.Is(err, objects.ErrFull) {
+				t.Fatal(err)
+			}
+			partial, ok := repo.Latest("alice")
+			if !ok || !partial.Marks.Has(ledger.Partial) || partial.Messages != int64(s.fetched) {
+				t.Fatalf("%v, %d messages of %d that were read, marked %v", ok, partial.Messages, s.fetched, partial.Marks)
+			}
+			result := run1(t, repo, s)
+			wantView(t, "in the end", snapshotView(t, repo, result.Snapshot), s.view())
+		})
+	}
 }
 
 func TestPartialSnapshotKeepsWhatTheRunDidNotComeTo(t *testing.T) {

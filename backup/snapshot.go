@@ -15,6 +15,17 @@ import (
 // What a run has read becomes snapshots: partial ones while it goes on, and one
 // in the end.
 
+// grace is how long a commit may take of a run that was interrupted.
+const grace = 2 * time.Minute
+
+// lasting is ctx for a commit: it ends grace after ctx does. What was half
+// committed would be read again, and nobody could tell whether it was.
+func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	long, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
+	return long, func() { stop(); cancel() }
+}
+
 // abandon commits what a run has that cannot go on.
 func (r *run) abandon(ctx context.Context, err error) error {
 	r.commits.Lock()
@@ -25,9 +36,9 @@ func (r *run) abandon(ctx context.Context, err error) error {
 	if !something || errors.Is(err, storage.ErrPruned) {
 		return err
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	if commitErr := r.commitPartial(grace); commitErr != nil {
+	if commitErr := r.commitPartial(last); commitErr != nil {
 		return errors.Join(err, fmt.Errorf("what was read until then was not committed: %w", commitErr))
 	}
 	return err
@@ -45,16 +56,30 @@ func (r *run) partialIfDue(ctx context.Context) error {
 	if read < r.o.CommitBytes && messages < commitMessages && time.Since(r.last) < r.o.CommitEvery {
 		return nil
 	}
-	return r.commitPartial(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // and abandon commits
+	}
+	long, cancel := lasting(ctx)
+	defer cancel()
+	return r.commitPartial(long)
 }
 
 // commitPartial commits the folders as far as they have come; those not come
 // to are as in the parent. The caller holds commits.
-func (r *run) commitPartial(ctx context.Context) error {
+func (r *run) commitPartial(ctx context.Context) (err error) {
 	r.mu.Lock()
 	jobs := slices.Clone(r.jobs)
+	read, messages := r.uncounted, r.unnamed
 	r.uncounted, r.unnamed = 0, 0
 	r.mu.Unlock()
+	defer func() {
+		if err == nil || errors.Is(err, ledger.ErrUnknown) {
+			return // it may be there
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.uncounted, r.unnamed = r.uncounted+read, r.unnamed+messages
+	}()
 	var folders []storage.SavedFolder
 	for _, j := range jobs {
 		f, ok, err := j.soFar(ctx)

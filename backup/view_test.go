@@ -11,9 +11,11 @@ import (
 	"testing"
 )
 
-func newRepository(t *testing.T) *storage.Repository {
+func newRepository(t *testing.T) *storage.Repository { return newRepositoryIn(t, objects.NewMemory()) }
+
+func newRepositoryIn(t *testing.T, store objects.Store) *storage.Repository {
 	t.Helper()
-	r, err := storage.Init(t.Context(), objects.NewMemory(), storage.Lock{Passphrase: "x", WorkFactor: 1}, storage.Options{CacheDir: t.TempDir()})
+	r, err := storage.Init(t.Context(), store, storage.Lock{Passphrase: "x", WorkFactor: 1}, storage.Options{CacheDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
