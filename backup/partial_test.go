@@ -83,6 +83,26 @@ func TestRunThatIsInterruptedWhileItCommitsKeepsWhatItHas(t *testing.T) {
 	}
 }
 
+func TestRunThatIsInterruptedWhileItCommitsTheLastOfItComesToItsEnd(t *testing.T) {
+	t.Parallel()
+	store := objectstest.NewFaulty(objects.NewMemory(), 1)
+	repo := newRepositoryIn(t, store)
+	s := newFake()
+	s.deliver("INBOX", 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	store.Before(func(_ context.Context, op objectstest.Op, name string) {
+		if op == objectstest.Put && strings.HasPrefix(name, "packs/") {
+			cancel()
+		}
+	})
+	result, err := Run(ctx, repo, s, options(t, repo))
+	if err != nil || ctx.Err() == nil {
+		t.Fatal(err, ctx.Err())
+	}
+	wantView(t, "in the end", snapshotView(t, repo, result.Snapshot), s.view())
+}
+
 func TestPartialSnapshotKeepsWhatTheRunDidNotComeTo(t *testing.T) {
 	t.Parallel()
 	repo := newRepository(t)

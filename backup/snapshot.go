@@ -196,7 +196,9 @@ func (r *run) final(ctx context.Context) (storage.Snapshot, error) {
 		s.Marks |= ledger.Anomalous
 		s.Notes = slices.Clone(r.notes)
 	}
-	return s, r.commit(ctx, &s)
+	long, cancel := lasting(ctx)
+	defer cancel()
+	return s, r.commit(long, &s)
 }
 
 func count(messages int64) string {
