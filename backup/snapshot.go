@@ -15,15 +15,20 @@ import (
 // What a run has read becomes snapshots: partial ones while it goes on, and one
 // in the end.
 
-// grace is how long a commit may take of a run that was interrupted.
-const grace = 2 * time.Minute
+const (
+	// grace is how long the last commit may take of a run that cannot go on.
+	grace = 2 * time.Minute
+	// moment is how long the entry of a commit may take that is under way when
+	// the run is interrupted. A store that is well needs less than a second.
+	moment = 5 * time.Second
+)
 
-// lasting is ctx for a commit: it ends grace after ctx does. What was half
-// committed would be read again, and nobody could tell whether it was.
+// lasting is ctx for a commit: it ends a moment after ctx does. Of an entry that
+// is given up half-way nobody can tell whether it is there.
 func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
-	long, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
-	return long, func() { stop(); cancel() }
+	long, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(moment, func() { cancel(context.Cause(ctx)) }) })
+	return long, func() { stop(); cancel(nil) }
 }
 
 // abandon commits what a run has that cannot go on.

@@ -392,6 +392,9 @@ func (l *Ledger) Append(ctx context.Context, propose func(*State) (Body, error))
 		return err
 	}
 	for { // once per slot
+		if ctx.Err() != nil {
+			return context.Cause(ctx) // nothing was sent, and that is known
+		}
 		body, err := propose(l.state)
 		if err != nil {
 			return err
