@@ -15,7 +15,7 @@ import (
 // whoever was told that it is done finds it so.
 func TestEveryCrashPointOfBackup(t *testing.T) {
 	t.Parallel()
-	newRepository(t, objects.NewMemory(), "").Close() // what is made once for all tests is not of a bubble
+	outsideBubbles(t)
 	rnd := rand.New(rand.NewPCG(51, 1))
 	old, more := testMail(rnd, 20), testMail(rnd, 5)
 	base := objects.NewMemory()

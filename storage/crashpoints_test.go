@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"math/rand/v2"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,17 @@ import (
 // dead is the fault after which no operation does anything any more: the
 // machine is gone, or its way to the store.
 const dead objectstest.Fault = "dead"
+
+// outsideBubbles has made what is made once for all tests, as that which
+// compresses and its opposite: made in a bubble, it could not be used outside,
+// nor in the next one.
+func outsideBubbles(t *testing.T) {
+	t.Helper()
+	r := newRepository(t, objects.NewMemory(), "")
+	defer r.Close()
+	mail := testMail(rand.New(rand.NewPCG(56, 1)), 3)
+	wantMail(t, r, backUp(t, r, "outside", 1, mail), mail)
+}
 
 // everyCrashPoint has a store fail at the k-th operation of do, for each k:
 // before it, after it, late, and for good from then on. do is a program from

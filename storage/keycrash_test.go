@@ -18,7 +18,7 @@ const otherPassphrase = "another passphrase"
 // check finds nothing.
 func TestEveryCrashPointOfKeyChanges(t *testing.T) {
 	t.Parallel()
-	newRepository(t, objects.NewMemory(), "").Close() // what is made once for all tests is not of a bubble
+	outsideBubbles(t)
 	mail := testMail(rand.New(rand.NewPCG(52, 1)), 5)
 	one := objects.NewMemory()
 	r := newRepository(t, one, "")
@@ -117,7 +117,7 @@ func removeSlot(ctx context.Context, store objects.Store, with string, slot ID) 
 // opens, or says that there is one, and so there is.
 func TestEveryCrashPointOfInit(t *testing.T) {
 	t.Parallel()
-	newRepository(t, objects.NewMemory(), "").Close() // what is made once for all tests is not of a bubble
+	outsideBubbles(t)
 	mail := testMail(rand.New(rand.NewPCG(53, 1)), 5)
 	made := func(ctx context.Context, store objects.Store) error {
 		r, err := Init(ctx, store, testLock(), Options{})

@@ -19,7 +19,7 @@ import (
 // check finds nothing.
 func TestEveryCrashPointOfRepair(t *testing.T) {
 	t.Parallel()
-	newRepository(t, objects.NewMemory(), "").Close() // what is made once for all tests is not of a bubble
+	outsideBubbles(t)
 	mail := testMail(rand.New(rand.NewPCG(54, 1)), 6)
 	mail[2] = []byte("Subject: all of it is in its recipe\r\n\r\nshort\r\n")
 	base := objects.NewMemory()

@@ -57,9 +57,7 @@ const scheduleSteps = 40
 // RESTANTE_SEEDS=first-last runs other seeds.
 func TestWritersBesideAPrunerOnAFaultyStore(t *testing.T) {
 	t.Parallel()
-	newRepository(t, objects.NewMemory(), "").Close() // what is made once for all tests is not of a bubble
-	r := newRepository(t, objects.NewMemory(), "")
-	wantMail(t, r, backUp(t, r, "a", 1, testMail(rand.New(rand.NewPCG(1, 1)), 3)), testMail(rand.New(rand.NewPCG(1, 1)), 3))
+	outsideBubbles(t)
 	first, last := uint64(1), uint64(6)
 	if s := os.Getenv("RESTANTE_SEEDS"); s != "" {
 		if _, err := fmt.Sscanf(s, "%d-%d", &first, &last); err != nil {
