@@ -111,7 +111,7 @@ func (w *Writer) commit(ctx context.Context, requests []*commitRequest) error {
 	w.written = w.written[len(written):]
 	w.mu.Unlock()
 	if err := w.v.index.Add(written, w.v.live); err != nil {
-		w.v.covered.Store(0)
+		w.v.uncover()
 		w.repo.log.Warn("a table of the local index was damaged; it is made again", "error", err)
 	}
 	w.mu.Lock()

@@ -190,19 +190,33 @@ func (v *vault) locateOutside(ctx context.Context, id BlobID, bad map[ulid.ULID]
 }
 
 // withIndex does something with the local index, which covers all live packs.
-// A table that turns out to be damaged is made again, and so is what was done.
+// A table that turns out to be damaged is made again, and so is what was done,
+// be it that another goroutine has met the damage meanwhile.
 func (v *vault) withIndex(ctx context.Context, do func() error) error {
 	for damaged := 0; ; damaged++ {
+		before := v.index.Dropped()
 		err := v.coverPacks(ctx)
 		if err == nil {
 			err = do()
 		}
-		if !errors.Is(err, index.ErrDamaged) || damaged == 16 {
+		mine := errors.Is(err, index.ErrDamaged)
+		if !mine && v.index.Dropped() == before || damaged == 16 {
 			return err
 		}
-		v.covered.Store(0)
-		v.repo.log.Warn("a table of the local index was damaged; it is made again")
+		v.uncover()
+		if mine {
+			v.repo.log.Warn("a table of the local index was damaged; it is made again")
+		}
 	}
+}
+
+// uncover has the next use of the index look for packs that it does not cover.
+// Who is at that already may have looked before a table was dropped, and says
+// that all is covered when it is done: so it is waited for.
+func (v *vault) uncover() {
+	v.gather.Lock()
+	defer v.gather.Unlock()
+	v.covered.Store(0)
 }
 
 // coverPacks brings the directories of all live packs of the vault into the
@@ -321,8 +335,8 @@ func (v *vault) coverFromPacks(ctx context.Context, packs []ledger.Pack) error {
 func (v *vault) lost(id BlobID) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for _, err := range v.unreadable {
-		return fmt.Errorf("blob %x is %w: no pack has it that can be read; %w", id, ErrMissing, err)
+	for _, p := range slices.SortedFunc(maps.Keys(v.unreadable), ulid.ULID.Compare) {
+		return fmt.Errorf("blob %x is %w: no pack has it that can be read; %w", id, ErrMissing, v.unreadable[p])
 	}
 	return fmt.Errorf("blob %x is %w: no pack has it", id, ErrMissing)
 }

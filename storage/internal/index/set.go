@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -32,6 +33,8 @@ type Set struct {
 	mu     sync.RWMutex // guards what follows
 	tables []*table
 	marked bool // Marks refer to the tables: they stay
+
+	dropped atomic.Int64 // changes under mu
 
 	// covers guards packs, which change under mu as well. It is taken last, and
 	// so Covers waits for nobody who waits: Add and Lookup ask others which packs
@@ -161,6 +164,10 @@ func (s *Set) mergeFirst(n int, keep func(ulid.ULID) bool) error {
 // are no longer covered and must be added again.
 var ErrDamaged = errTable
 
+// Dropped is how many tables were dropped because they could not be read. Where
+// it changes between two looks, packs may have been uncovered in between.
+func (s *Set) Dropped() int64 { return s.dropped.Load() }
+
 // Lookup finds a blob in a pack that live accepts.
 func (s *Set) Lookup(id pack.ID, live func(ulid.ULID) bool) (where Location, found bool, err error) {
 	s.mu.RLock()
@@ -202,6 +209,7 @@ func (s *Set) dropDamaged(err error) {
 		return
 	}
 	s.tables = slices.Delete(s.tables, i, i+1)
+	s.dropped.Add(1)
 	damaged.table.remove()
 	s.recount()
 }
