@@ -2,6 +2,7 @@ package imaptarget
 
 import (
 	"context"
+	"sync"
 	"testing"
 
 	"restante/backup/accounts/imapconn/imaptest"
@@ -13,14 +14,27 @@ import (
 // when something else comes.
 type busy struct {
 	account *imaptest.Account
-	late    [][]letter // that are there the next times
-	after   int        // so many times that the folder is opened nothing comes
-	hold    func(c *imaptest.Conn)
+
+	mu    sync.Mutex // guards what follows, while the server runs
+	late  [][]letter // that are there the next times
+	after int        // so many times that the folder is opened nothing comes
+	hold  func(c *imaptest.Conn)
+	held  map[*imaptest.Conn]bool // of which nothing is taken but what is late
 }
 
-// change makes a script busy. Until hold is nil, it is given each APPEND.
+// release has the server take what comes over other connections than those that
+// it held, and nothing late before the folder was opened so often.
+func (b *busy) release(after int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hold, b.after = nil, after
+}
+
+// change makes a script busy. Until hold is nil, it is given each APPEND, and
+// what else was sent over that connection, which the server may read long after
+// the client has left, is not taken either.
 func (b *busy) change(a *imaptest.Account, s *imaptest.Script) {
-	b.account = a
+	b.account, b.held = a, map[*imaptest.Conn]bool{}
 	take := func() {
 		for _, l := range b.late[0] {
 			a.Add("INBOX", l.octets, `\Seen`)
@@ -29,20 +43,27 @@ func (b *busy) change(a *imaptest.Account, s *imaptest.Script) {
 	}
 	open, add := s.Handle["SELECT"], s.Handle["APPEND"]
 	s.Handle["SELECT"] = func(c *imaptest.Conn, cmd imaptest.Command) {
+		b.mu.Lock()
 		if b.after--; b.after < 0 && len(b.late) > 0 {
 			take()
 		}
+		b.mu.Unlock()
 		open(c, cmd)
 	}
 	s.Handle["APPEND"] = func(c *imaptest.Conn, cmd imaptest.Command) {
+		b.mu.Lock()
 		if b.hold != nil {
+			b.held[c] = true
 			b.hold(c)
-			return
 		}
-		for len(b.late) > 0 {
+		held := b.held[c]
+		for !held && len(b.late) > 0 {
 			take()
 		}
-		add(c, cmd)
+		b.mu.Unlock()
+		if !held {
+			add(c, cmd)
+		}
 	}
 }
 
@@ -70,7 +91,7 @@ func TestWhatARestoreSentThatWasKilledIsWaitedFor(t *testing.T) {
 	if _, err := d.over(ctx, d.target(nil), restore.Options{}); err == nil {
 		t.Fatal("the restore came to its end")
 	}
-	b.hold, b.after = nil, 2 // nothing when it is looked into, nor when it is to be filled
+	b.release(2) // nothing when it is looked into, nor when it is to be filled
 	if sum := d.restore().Totals(); sum.Appended != 11 || sum.Present != 9 {
 		t.Errorf("%d appended, %d present", sum.Appended, sum.Present)
 	}
@@ -108,7 +129,7 @@ func TestWhatAnotherAddsIsNotWaitedForWithoutEnd(t *testing.T) {
 	if _, err := d.over(ctx, d.target(nil), restore.Options{}); err == nil {
 		t.Fatal("the restore came to its end")
 	}
-	b.hold, b.after = nil, 0
+	b.release(0)
 	if sum := d.restore().Totals(); sum.Appended != 20 {
 		t.Errorf("%d appended", sum.Appended)
 	}
