@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -284,7 +285,8 @@ func (f *filter) disordered(work int) error {
 // ended says what the end of the connection means. io.EOF never gets through:
 // in a body, go-imap would take it for the body's regular end.
 func (f *filter) ended(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	reset := f.bye != nil && errors.Is(err, syscall.ECONNRESET) // it had not read all that we sent
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || reset {
 		if f.bye == nil {
 			return fmt.Errorf("the server closed the connection: %w", io.ErrUnexpectedEOF)
 		}

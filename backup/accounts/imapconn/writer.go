@@ -2,8 +2,10 @@ package imapconn
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"strconv"
+	"time"
 )
 
 // writer reads along with what go-imap writes. go-imap knows only literals
@@ -34,10 +36,23 @@ func (f *filter) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	if err := f.out.take(p); err != nil {
+		if !errors.Is(err, ErrTimeout) {
+			f.lastWords()
+		}
 		f.fail(err)
 		return 0, f.cause()
 	}
 	return len(p), nil
+}
+
+// lastWords waits a moment for the reading side to come to the end of a connection
+// that takes nothing more. What the server said before it hung up, as that it is
+// busy, says more than that.
+func (f *filter) lastWords() {
+	select {
+	case <-f.closed:
+	case <-time.After(5 * time.Second):
+	}
 }
 
 func (w *writer) take(p []byte) error {
