@@ -149,6 +149,9 @@ func (d *database) migrateAlone(ctx context.Context, where string, log *slog.Log
 		return err
 	}
 	defer lock.Rollback()
+	if _, err := lock.ExecContext(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0"); err != nil { // it is idle for as long as the update takes
+		return err
+	}
 	if _, err := lock.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", lockMigrate); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -34,7 +35,7 @@ func bePatient(c *pgxpool.Config, limit time.Duration) {
 	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		// The same from the server's side. A pooler between may refuse what it does
 		// not know when a connection begins, so it is said afterwards.
-		_, err := conn.Exec(ctx, `SET idle_in_transaction_session_timeout = '1min'; SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6`)
+		_, err := conn.Exec(ctx, fmt.Sprintf(`SET idle_in_transaction_session_timeout = %d; SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6`, limit.Milliseconds()))
 		return err
 	}
 }
