@@ -177,9 +177,13 @@ func (s *service) measure(first *generation) (*metrics.Metrics, error) {
 // recall writes what the repository tells of earlier runs into a database that
 // does not know of them.
 func (s *service) recall(ctx context.Context, g *generation) error {
+	known, err := s.queue.Remembered(ctx) // of all at once: each by itself takes minutes where there are very many
+	if err != nil {
+		return err
+	}
 	for _, a := range g.list {
 		list := s.repo.Snapshots(a.Name)
-		if len(list) == 0 {
+		if len(list) == 0 || known[a.Name] {
 			continue
 		}
 		if err := s.queue.Restore(ctx, a.Name, earlier(list)); err != nil {

@@ -219,6 +219,18 @@ func (q *Queue) Ask(ctx context.Context, kind Kind, account, server string, prio
 	return id, nil
 }
 
+// Remembered are the accounts whose backups the history knows.
+func (q *Queue) Remembered(ctx context.Context) (accounts map[string]bool, err error) {
+	accounts = map[string]bool{}
+	err = q.db.now(ctx).each(func(r *sql.Rows) error {
+		var account string
+		err := r.Scan(&account)
+		accounts[account] = true
+		return err
+	}, "SELECT account FROM restante_last WHERE kind = ?", Backup)
+	return accounts, err
+}
+
 // Restore writes what the repository tells of earlier runs into the history,
 // if that has nothing of the account: the database was lost, or is new.
 func (q *Queue) Restore(ctx context.Context, account string, runs []Run) error {

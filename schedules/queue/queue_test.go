@@ -450,6 +450,9 @@ func TestHistoryIsRestoredOnlyWhereThereIsNone(t *testing.T) {
 		if list := runs(t, q, Filter{}); len(list) != 2 || list[1].Snapshot != "two" {
 			t.Errorf("%+v", list)
 		}
+		if known, err := q.Remembered(t.Context()); err != nil || len(known) != 1 || !known["a"] {
+			t.Errorf("remembered: %v, %v", known, err)
+		}
 		last, good, err := q.Last(t.Context())
 		if err != nil || last[Subject{Backup, "a"}].Snapshot != "two" || good[Subject{Backup, "a"}].State != Incomplete {
 			t.Errorf("%+v, %+v, %v", last, good, err)

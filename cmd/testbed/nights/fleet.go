@@ -123,7 +123,7 @@ func (f *fleet) start(ctx context.Context, n int) error {
 	f.serving = append(f.serving, s)
 	f.mu.Unlock()
 	// What it plans, it plans from the time that it starts at.
-	for deadline := time.Now().Add(time.Minute); f.starts(n) == before; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(f.most() / 10); f.starts(n) == before; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("restante serve m%d does not begin: %s", n, f.tail(n))
 		}
