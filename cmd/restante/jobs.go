@@ -97,7 +97,8 @@ func (j *jobs) all() map[queue.Kind]schedules.Job {
 func (j *jobs) account(name string) (*account, error) {
 	acct := j.g.accounts[name]
 	if acct == nil {
-		return nil, wrongUsage(fmt.Errorf("there is no account %q in the configuration any more", name))
+		// Another machine may have read a newer configuration, and this one will.
+		return nil, fmt.Errorf("there is no account %q in the configuration that this machine has read", name)
 	}
 	return acct, nil
 }

@@ -82,3 +82,13 @@ func TestWhatIsPlannedCanBeDone(t *testing.T) {
 	}
 	knows("where the plan was not written", "old", "fresh")
 }
+
+// A configuration reaches one machine after the other: what the first one plans
+// is tried again where the second one does not know the account yet.
+func TestAnAccountThatThisMachineDoesNotKnowYetIsTriedAgain(t *testing.T) {
+	j := &jobs{g: &generation{accounts: map[string]*account{}}}
+	_, err := j.backup(t.Context(), queue.Run{Account: "new"})
+	if err == nil || classify(err) != queue.Passing {
+		t.Errorf("%v is %q", err, classify(err))
+	}
+}
