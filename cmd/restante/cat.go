@@ -53,12 +53,24 @@ func (c *catCmd) Run(ctx context.Context, a *app) (err error) {
 	case c.Output != "":
 		return writeNew(c.Output, write)
 	case terminal(a.out):
-		w := bufio.NewWriterSize(a.out, 64<<10)
-		visible := &visibleWriter{w: w}
-		return errors.Join(write(visible), visible.flush(), w.Flush())
+		return buffered(a.out, func(w io.Writer) error {
+			visible := &visibleWriter{w: w}
+			if err := write(visible); err != nil {
+				return err
+			}
+			return visible.flush()
+		})
 	}
-	w := bufio.NewWriterSize(a.out, 64<<10)
-	return errors.Join(write(w), w.Flush())
+	return buffered(a.out, write)
+}
+
+// buffered has something written to out, in large pieces.
+func buffered(out io.Writer, write func(io.Writer) error) error {
+	w := bufio.NewWriterSize(out, 64<<10)
+	if err := write(w); err != nil {
+		return err
+	}
+	return w.Flush()
 }
 
 // writeNew writes a file that is not there yet, durably. After an error there
@@ -73,11 +85,7 @@ func writeNew(path string, write func(io.Writer) error) (err error) {
 			os.Remove(path)
 		}
 	}()
-	w := bufio.NewWriterSize(file, 64<<10)
-	if err := write(w); err != nil {
-		return err
-	}
-	if err := w.Flush(); err != nil {
+	if err := buffered(file, write); err != nil {
 		return err
 	}
 	return file.Sync()

@@ -84,9 +84,10 @@ func (a *app) warnings() *slog.Logger {
 }
 
 // storeLog is the log of a store that keeps everybody waiting, which is
-// progress of a kind: cron sends mail for every line.
+// progress of a kind: cron sends mail for every line, and a program that wants
+// JSON reads no others.
 func (a *app) storeLog() *slog.Logger {
-	if a.Quiet {
+	if a.Quiet || a.JSON {
 		return a.log
 	}
 	return a.warnings()

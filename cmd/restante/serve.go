@@ -177,7 +177,7 @@ func (s *service) measure(first *generation) (*metrics.Metrics, error) {
 // recall writes what the repository tells of earlier runs into a database that
 // does not know of them.
 func (s *service) recall(ctx context.Context, g *generation) error {
-	known, err := s.queue.Remembered(ctx) // of all at once: each by itself takes minutes where there are very many
+	known, err := s.queue.Remembered(ctx) // of all at once: each by itself waits for all machines' turns
 	if err != nil {
 		return err
 	}
